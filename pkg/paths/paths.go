@@ -157,10 +157,10 @@ func (c Container) MonitorLog() string { return filepath.Join(c.Data, "monitor.l
 // Console is the tail of the guest kernel's serial console.
 func (c Container) Console() string { return filepath.Join(c.Data, "console.log") }
 
-// LiveLock is held (flock, exclusive) by the monitor as long as it lives.
+// LiveLock is held (filelock) by the monitor as long as it lives.
 func (c Container) LiveLock() string { return filepath.Join(c.Run, "live.lock") }
 
-// OpLock is held (flock, exclusive) by a command while it starts or removes the container.
+// OpLock is held (filelock) by a command while it starts or removes the container.
 func (c Container) OpLock() string { return filepath.Join(c.Run, "op.lock") }
 
 // Status is what runs now: monitor.Status as JSON; valid while LiveLock is held.
