@@ -155,24 +155,26 @@ func (ev Event) goEvent() goqmp.Event {
 type Watch struct {
 	C       <-chan Event
 	ch      chan Event
+	stop    func() bool // lets go of the context
 	dropped atomic.Uint64
 }
 
 // Dropped is how many events this watcher has lost so far.
 func (w *Watch) Dropped() uint64 { return w.dropped.Load() }
 
-// offer queues ev, at the price of the oldest queued one when the queue is full. Only one goroutine may offer.
-func (w *Watch) offer(ev Event) {
+// offer queues v in ch, at the price of the oldest queued values when it is full, and returns how many it cost.
+// Only one goroutine may offer to a channel, which must have a buffer.
+func offer[T any](ch chan T, v T) (dropped uint64) {
 	for {
 		select {
-		case w.ch <- ev:
-			return
+		case ch <- v:
+			return dropped
 		default:
 		}
 		select {
-		case <-w.ch:
-			w.dropped.Add(1)
-		default: // the watcher took one in the meantime
+		case <-ch:
+			dropped++
+		default: // the receiver took one in the meantime
 		}
 	}
 }
@@ -185,7 +187,7 @@ type watchers struct {
 }
 
 // add registers a watcher with room for size events; after the end of the session its channel is closed at once.
-func (ws *watchers) add(size int) *Watch {
+func (ws *watchers) add(ctx context.Context, size int) *Watch {
 	ch := make(chan Event, size)
 	w := &Watch{C: ch, ch: ch}
 	ws.mu.Lock()
@@ -198,6 +200,7 @@ func (ws *watchers) add(size int) *Watch {
 		ws.live = map[*Watch]struct{}{}
 	}
 	ws.live[w] = struct{}{}
+	w.stop = context.AfterFunc(ctx, func() { ws.remove(w) })
 	return w
 }
 
@@ -215,7 +218,7 @@ func (ws *watchers) publish(ev Event) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.live {
-		w.offer(ev)
+		w.dropped.Add(offer(w.ch, ev))
 	}
 }
 
@@ -225,6 +228,7 @@ func (ws *watchers) close() {
 	defer ws.mu.Unlock()
 	ws.closed = true
 	for w := range ws.live {
+		w.stop()
 		delete(ws.live, w)
 		close(w.ch)
 	}
@@ -232,26 +236,17 @@ func (ws *watchers) close() {
 
 // Watch subscribes to events until ctx ends. Call it before Handshake to miss none.
 func (m *Monitor) Watch(ctx context.Context) *Watch {
-	w := m.watchers.add(m.opts.EventBuffer)
-	stop := context.AfterFunc(ctx, func() { m.watchers.remove(w) })
-	context.AfterFunc(m.over, func() { stop() })
-	return w
+	return m.watchers.add(ctx, m.opts.EventBuffer)
 }
 
-// Events implements go-qemu's Monitor: like Watch, in that library's type.
+// Events implements go-qemu's Monitor: Watch in that library's type, just as bounded.
 func (m *Monitor) Events(ctx context.Context) (<-chan goqmp.Event, error) {
 	w := m.Watch(ctx)
-	out := make(chan goqmp.Event)
+	out := make(chan goqmp.Event, m.opts.EventBuffer)
 	go func() {
 		defer close(out)
 		for ev := range w.C {
-			select {
-			case out <- ev.goEvent():
-			case <-ctx.Done():
-				return
-			case <-m.Done():
-				return
-			}
+			offer(out, ev.goEvent())
 		}
 	}()
 	return out, nil

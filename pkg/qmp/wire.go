@@ -18,6 +18,9 @@ import (
 // MaxMessageBytes bounds one message from QEMU. The longest known one, the reply to query-qmp-schema, has 0.2 MB.
 const MaxMessageBytes = 16 << 20
 
+// maxEventBytes bounds one event: a Watch holds hundreds, and none that exists comes near it.
+const maxEventBytes = 64 << 10
+
 // maxFiles is what the kernel passes in one message (SCM_MAX_FD).
 const maxFiles = 253
 
