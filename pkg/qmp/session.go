@@ -54,6 +54,13 @@ var _ goqmp.Monitor = (*Monitor)(nil)
 // New takes ownership of conn, one end of a socket pair whose other end QEMU inherited, and starts to read from it.
 // Disconnect, or the end of QEMU, closes it.
 func New(conn *net.UnixConn, opts Options) *Monitor {
+	m := newMonitor(conn, opts)
+	go m.read()
+	return m
+}
+
+// newMonitor returns a Monitor that does not read yet.
+func newMonitor(conn *net.UnixConn, opts Options) *Monitor {
 	if opts.Timeout <= 0 {
 		opts.Timeout = 30 * time.Second
 	}
@@ -63,7 +70,7 @@ func New(conn *net.UnixConn, opts Options) *Monitor {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Monitor{
+	return &Monitor{
 		conn:    conn,
 		opts:    opts,
 		writing: make(chan struct{}, 1),
@@ -71,8 +78,6 @@ func New(conn *net.UnixConn, opts Options) *Monitor {
 		pending: map[uint64]chan *message{},
 		done:    make(chan struct{}),
 	}
-	go m.read()
-	return m
 }
 
 // Handshake waits for QEMU's greeting and leaves capability negotiation; no command works before it. It may be
