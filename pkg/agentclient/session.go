@@ -1,0 +1,274 @@
+package agentclient
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/hashicorp/yamux"
+
+	"vpod/pkg/agentproto"
+)
+
+// Why a session or a stream cannot be used.
+var (
+	// ErrProtocol: the agent sent what agentproto does not allow. The machine is
+	// not to be trusted with another word.
+	ErrProtocol = errors.New("the agent broke the protocol")
+	// ErrClosed: the channel is closed, most often because the machine is gone.
+	ErrClosed = errors.New("the channel to the agent is closed")
+)
+
+const (
+	// maxNoise is how much a guest may send before it echoes the preamble, in
+	// bytes: firmware and a kernel booting know nothing of the port, so any is odd.
+	maxNoise = 64 << 10
+	// maxStaleEchoes is how many preambles of earlier sessions may come first.
+	maxStaleEchoes = 16
+	// maxStreams bounds the streams of a session that are not finished on both
+	// ends, each of which may hold a window of bytes.
+	maxStreams = 512
+	// writeTimeout is yamux's own bound on handing a frame to the channel. A
+	// machine may stand still for long (it is paused, or its host is overloaded),
+	// and every call has a context of its own, so it is only a last resort.
+	writeTimeout = time.Hour
+)
+
+// Stream is one conversation with the agent.
+type Stream interface {
+	io.ReadWriter
+	// CloseWrite ends what this side sends; reading goes on.
+	CloseWrite() error
+	// Close lets go of the stream; blocked reads and writes return.
+	Close() error
+	SetDeadline(time.Time) error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// Opener opens streams to one agent. Its methods may be called from several
+// goroutines.
+type Opener interface {
+	OpenStream(ctx context.Context) (Stream, error)
+}
+
+// Session is the host's end of a machine's channel.
+type Session struct {
+	guard *guard
+	mux   *yamux.Session
+	hello agentproto.HelloReply
+	done  chan struct{}
+	err   error // why; set before done is closed
+}
+
+// NewSession takes ownership of conn, the host's end of the machine's agent
+// port, waits for the agent to answer and exchanges hellos. It may be called
+// while the machine is still starting: ctx bounds the wait.
+//
+// Its error wraps ErrProtocol or ErrClosed, or is ctx's; conn is then closed.
+func NewSession(ctx context.Context, conn net.Conn) (*Session, error) {
+	if err := synchronise(ctx, conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	s := &Session{guard: &guard{Conn: conn}, done: make(chan struct{})}
+	mux, err := yamux.Client(s.guard, &yamux.Config{
+		AcceptBacklog:          maxStreams,
+		EnableKeepAlive:        false, // a paused machine must not be cut off
+		KeepAliveInterval:      time.Minute,
+		ConnectionWriteTimeout: writeTimeout,
+		MaxStreamWindowSize:    agentproto.Window,
+		StreamCloseTimeout:     5 * time.Minute,
+		StreamOpenTimeout:      0, // as for keep-alive
+		LogOutput:              io.Discard,
+	})
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("multiplex agent channel: %w", err)
+	}
+	s.mux = mux
+	go s.watch()
+
+	err = New(s).call(ctx, agentproto.Request{Op: agentproto.OpHello},
+		agentproto.HelloRequest{MinVersion: agentproto.MinVersion, MaxVersion: agentproto.Version}, &s.hello)
+	if err == nil && (s.hello.Version < agentproto.MinVersion || s.hello.Version > agentproto.Version) {
+		err = fmt.Errorf("%w: it settled on version %d, offered were %d to %d",
+			ErrProtocol, s.hello.Version, agentproto.MinVersion, agentproto.Version)
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("greet the agent: %w", err)
+	}
+	s.hello.Kernel = Printable(s.hello.Kernel, 128)
+	return s, nil
+}
+
+// synchronise exchanges preambles.
+func synchronise(ctx context.Context, conn net.Conn) error {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	nonce := binary.BigEndian.Uint64(b[:])
+
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		conn.SetDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	err := func() error {
+		p := agentproto.Preamble(nonce)
+		if _, err := conn.Write(p[:]); err != nil {
+			return err
+		}
+		for range maxStaleEchoes {
+			got, err := agentproto.ReadPreamble(conn, maxNoise)
+			if err != nil || got == nonce {
+				return err
+			}
+		}
+		return errors.New("its preambles do not answer ours")
+	}()
+	if !stop() {
+		<-interrupted
+		return fmt.Errorf("wait for the agent: %w", context.Cause(ctx))
+	}
+	switch {
+	case err == nil:
+		return nil
+	case isClosed(err):
+		return fmt.Errorf("wait for the agent: %w", ErrClosed)
+	}
+	return fmt.Errorf("wait for the agent: %w: %w", ErrProtocol, err)
+}
+
+// watch waits for the session's end and keeps its reason.
+func (s *Session) watch() {
+	// The guard lets no stream of the agent's come, so this returns at the end only.
+	_, err := s.mux.AcceptStream()
+	s.mux.Close()
+	cause := s.guard.cause()
+	switch {
+	case errors.Is(cause, ErrProtocol):
+		s.err = cause
+	case cause != nil:
+		s.err = ErrClosed
+	case err != nil && !errors.Is(err, yamux.ErrSessionShutdown) && !isClosed(err):
+		s.err = fmt.Errorf("%w: %w", ErrProtocol, err)
+	default:
+		s.err = ErrClosed
+	}
+	close(s.done)
+}
+
+// isClosed reports whether err only says that a connection has ended.
+func isClosed(err error) bool {
+	var op *net.OpError
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &op)
+}
+
+// Hello is what the agent said of itself and its machine; untrusted, its text
+// is printable.
+func (s *Session) Hello() agentproto.HelloReply { return s.hello }
+
+// Done is closed when the session is over.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err returns why the session is over, ErrProtocol or ErrClosed, or nil while it lives.
+func (s *Session) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// Close ends the session and the channel. Containers in the machine go on.
+func (s *Session) Close() error {
+	s.guard.Conn.Close()
+	<-s.done
+	return nil
+}
+
+// OpenStream implements Opener.
+func (s *Session) OpenStream(ctx context.Context) (Stream, error) {
+	if n := s.mux.NumStreams(); n >= maxStreams {
+		return nil, fmt.Errorf("open a stream to the agent: it holds on to %d streams already", n)
+	}
+	type opened struct {
+		st  *yamux.Stream
+		err error
+	}
+	ch := make(chan opened, 1)
+	go func() {
+		st, err := s.mux.OpenStream()
+		ch <- opened{st, err}
+	}()
+	select {
+	case o := <-ch:
+		if o.err != nil {
+			return nil, fmt.Errorf("open a stream to the agent: %w", s.reason(o.err))
+		}
+		return &muxStream{Stream: o.st, session: s}, nil
+	case <-ctx.Done():
+		go func() {
+			if o := <-ch; o.err == nil {
+				o.st.Close()
+			}
+		}()
+		return nil, fmt.Errorf("open a stream to the agent: %w", context.Cause(ctx))
+	}
+}
+
+// reason replaces what yamux says of a finished session by why it is finished.
+func (s *Session) reason(err error) error {
+	if err == nil || !s.mux.IsClosed() {
+		return err
+	}
+	<-s.done
+	return s.err
+}
+
+// muxStream is a stream of a Session.
+type muxStream struct {
+	*yamux.Stream
+	session *Session
+}
+
+// Read tells the end of the session from the end of the stream; yamux does not.
+func (st *muxStream) Read(p []byte) (int, error) {
+	n, err := st.Stream.Read(p)
+	if err != nil {
+		err = st.session.reason(err)
+	}
+	return n, err
+}
+
+func (st *muxStream) Write(p []byte) (int, error) {
+	n, err := st.Stream.Write(p)
+	if err != nil {
+		err = st.session.reason(err)
+	}
+	return n, err
+}
+
+// CloseWrite sends the end of the stream behind what was written. It does not
+// wait: a guest that reads nothing would hold it up.
+func (st *muxStream) CloseWrite() error {
+	go st.Stream.Close()
+	return nil
+}
+
+func (st *muxStream) Close() error {
+	st.Stream.SetDeadline(time.Unix(1, 0))
+	go st.Stream.Close()
+	return nil
+}
