@@ -1,3 +1,12 @@
+// Package monitor keeps one machine: it starts QEMU and its helpers, holds the
+// connection to the agent, and outlives the command that started it until the
+// container has ended. It carries the output to the log and to attached clients,
+// stops and restarts the container, and leaves a record of how it ended.
+//
+// Run is the monitor process itself, the hidden verb "vpod monitor". Launch holds
+// its orders, which the engine writes; Attach, Stop and Kill are how other vpod
+// processes talk to it. It opens neither the state database nor the image store,
+// and it decides nothing that its orders do not say.
 package monitor
 
 import (
