@@ -37,6 +37,14 @@ func TestCompileMatchesEvaluator(t *testing.T) {
 			{Names: []string{"bind"}, Action: ActAllow, Args: []Arg{{Index: 1, Value: 3, Op: OpEqualTo}}},
 		},
 	}
+	overlap := &Profile{ // rules that disagree, the first to match decides
+		DefaultAction: ActErrno,
+		Syscalls: []Rule{
+			{Names: []string{"ioctl"}, Action: ActAllow, Args: []Arg{{Index: 1, Value: 10, Op: OpGreaterEqual}}},
+			{Names: []string{"ioctl"}, Action: ActTrap, Args: []Arg{{Index: 1, Value: 20, Op: OpLessEqual}}},
+			{Names: []string{"ioctl"}, Action: ActLog, Args: []Arg{{Index: 2, Value: 1, Op: OpEqualTo}}},
+		},
+	}
 	for _, tt := range []struct {
 		name    string
 		profile *Profile
@@ -48,10 +56,12 @@ func TestCompileMatchesEvaluator(t *testing.T) {
 		{"default, arm64", DefaultProfile(), Target{Arch: "arm64", Caps: podmanCaps}},
 		{"podman 4.3.1", load(t, "podman-4.3.1.json"), Target{Arch: "amd64", Caps: podmanCaps}},
 		{"docker", load(t, "docker.json"), Target{Arch: "amd64", Caps: podmanCaps, Kernel: "6.12.1"}},
+		{"docker, just new enough", load(t, "docker.json"), Target{Arch: "amd64", Kernel: "4.8"}},
 		{"docker, old kernel", load(t, "docker.json"), Target{Arch: "amd64", Caps: podmanCaps, Kernel: "4.7"}},
 		{"docker, arm64, all rules", load(t, "docker.json"), Target{Arch: "arm64", Caps: adminCaps}},
 		{"operators", operators, Target{Arch: "amd64"}},
 		{"operators, foreign architectures", operators, Target{Arch: "arm64"}},
+		{"overlapping rules", overlap, Target{Arch: "amd64"}},
 		{"deny-list", strict, Target{Arch: "amd64"}},
 		{"allow-list", lax, Target{Arch: "amd64"}},
 		{"no rules", &Profile{DefaultAction: ActKillProcess}, Target{Arch: "arm64"}},
