@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vpod/pkg/agentproto"
+	"vpod/pkg/detach"
 	"vpod/pkg/unixsock"
 )
 
@@ -199,19 +200,19 @@ func (c *clientConn) send(kind FrameKind, payload []byte) error {
 
 // sendStdin passes standard input on until it ends, the connection ends, or the
 // detach keys were typed, which it reports.
-func (c *clientConn) sendStdin(stdin io.Reader, detachKeys []byte) (detached bool) {
-	keys := detachMatcher{keys: detachKeys}
+func (c *clientConn) sendStdin(stdin io.Reader, detachKeys []byte) (left bool) {
+	keys := detach.NewMatcher(detachKeys)
 	buf := make([]byte, stdinChunk)
 	for {
 		n, err := stdin.Read(buf)
-		out, detach := keys.filter(buf[:n])
-		if err != nil && !detach {
-			out = append(out, keys.rest()...)
+		out, detached := keys.Filter(buf[:n])
+		if err != nil && !detached {
+			out = append(out, keys.Rest()...)
 		}
 		if len(out) > 0 && c.send(FrameStdin, out) != nil {
 			return false
 		}
-		if detach {
+		if detached {
 			return true
 		}
 		if err != nil {

@@ -1,16 +1,23 @@
-package monitor
+// Package detach finds the keys by which a user leaves an attached terminal.
+//
+// The monitor's clients and exec sessions look for them in what is typed; the
+// keys' names are read by the door.
+package detach
 
-// detachMatcher looks for the detach keys in typed input. Unlike moby/term's
+// Matcher looks for the detach keys in typed input. Unlike moby/term's
 // escape proxy it never reads, so that it cannot hold typed bytes back until the
 // next ones come, other than those that may begin the keys.
-type detachMatcher struct {
+type Matcher struct {
 	keys []byte
 	held int // how many of keys have been seen and are held back
 }
 
-// filter returns what of p is to be passed on, and whether the keys were typed;
+// NewMatcher returns a matcher of keys, typed in this order; no keys match nothing.
+func NewMatcher(keys []byte) *Matcher { return &Matcher{keys: keys} }
+
+// Filter returns what of p is to be passed on, and whether the keys were typed;
 // what comes after them is dropped.
-func (m *detachMatcher) filter(p []byte) (out []byte, detach bool) {
+func (m *Matcher) Filter(p []byte) (out []byte, detach bool) {
 	if len(m.keys) == 0 {
 		return p, false
 	}
@@ -33,7 +40,7 @@ func (m *detachMatcher) filter(p []byte) (out []byte, detach bool) {
 
 // shift gives up the shortest beginning of what is held such that the rest may
 // still begin the keys.
-func (m *detachMatcher) shift() []byte {
+func (m *Matcher) shift() []byte {
 	for n := 1; ; n++ {
 		if string(m.keys[n:m.held]) == string(m.keys[:m.held-n]) {
 			m.held -= n
@@ -42,8 +49,8 @@ func (m *detachMatcher) shift() []byte {
 	}
 }
 
-// rest gives up what is held.
-func (m *detachMatcher) rest() []byte {
+// Rest gives up what is held.
+func (m *Matcher) Rest() []byte {
 	n := m.held
 	m.held = 0
 	return m.keys[:n]
