@@ -435,6 +435,7 @@ var table = [...]call{
 	{"symlinkat", [abiCount]int32{266, 304, 0x4000010a, 36, 331}},
 	{"sync", [abiCount]int32{162, 36, 0x400000a2, 81, 36}},
 	{"sync_file_range", [abiCount]int32{277, 314, 0x40000115, 84, -1}},
+	{"sync_file_range2", [abiCount]int32{-1, -1, -1, -1, 341}},
 	{"syncfs", [abiCount]int32{306, 344, 0x40000132, 267, 373}},
 	{"sysfs", [abiCount]int32{139, 135, 0x4000008b, -1, 135}},
 	{"sysinfo", [abiCount]int32{99, 116, 0x40000063, 179, 116}},

@@ -180,8 +180,10 @@ var only64 = []string{
 	"epoll_wait_old", "vserver", "uretprobe",
 }
 
-// armPrivate: __ARM_NR_* of linux/arch/arm/include/uapi/asm/unistd.h.
+// armPrivate: __ARM_NR_* of linux/arch/arm/include/uapi/asm/unistd.h, and the
+// second name that it gives to arm_sync_file_range.
 var armPrivate = map[string]int{
-	"breakpoint": 0xf0001, "cacheflush": 0xf0002, "usr26": 0xf0003,
+	"sync_file_range2": 341,
+	"breakpoint":       0xf0001, "cacheflush": 0xf0002, "usr26": 0xf0003,
 	"usr32": 0xf0004, "set_tls": 0xf0005, "get_tls": 0xf0006,
 }
