@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 
 	goqmp "github.com/digitalocean/go-qemu/qmp"
 	"golang.org/x/sys/unix"
@@ -128,17 +127,43 @@ func send(conn *net.UnixConn, data []byte, files []*os.File) (sent int, err erro
 	if len(files) > maxFiles {
 		return 0, fmt.Errorf("%d descriptors in one message, at most %d", len(files), maxFiles)
 	}
-	fds := make([]int, len(files))
-	for i, f := range files {
-		fds[i] = int(f.Fd())
+	fds, err := duplicate(files)
+	if err != nil {
+		return 0, err
 	}
 	sent, _, err = conn.WriteMsgUnix(data, unix.UnixRights(fds...), nil)
-	// Until here the numbers must stay those of the files.
-	runtime.KeepAlive(files)
+	for _, fd := range fds {
+		_ = unix.Close(fd) // the message holds its own reference
+	}
 	if err == nil && sent < len(data) {
 		var n int
 		n, err = conn.Write(data[sent:])
 		sent += n
 	}
 	return sent, err
+}
+
+// duplicate returns new descriptors for files. File.Fd would do, if it did not make the file blocking for its owner.
+func duplicate(files []*os.File) (fds []int, err error) {
+	defer func() {
+		if err != nil {
+			for _, fd := range fds {
+				_ = unix.Close(fd)
+			}
+		}
+	}()
+	for _, f := range files {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return fds, fmt.Errorf("pass %s: %w", f.Name(), err)
+		}
+		var fd int
+		var dupErr error
+		err = raw.Control(func(old uintptr) { fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+		if err := errors.Join(err, dupErr); err != nil {
+			return fds, fmt.Errorf("pass %s: %w", f.Name(), err)
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
 }
