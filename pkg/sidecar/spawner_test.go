@@ -211,7 +211,18 @@ func TestDiesWithMonitor(t *testing.T) {
 
 // monitorMain is the process started by startMonitor.
 func monitorMain(argv []string) {
-	p, err := NewSpawner().Start(context.Background(), Command{Path: argv[0], Args: argv[1:]})
+	s := NewSpawner()
+	start := func() (*Process, error) {
+		if argv[0] != "passt" {
+			return s.Start(context.Background(), Command{Path: argv[0], Args: argv[1:]})
+		}
+		p, err := StartPasst(context.Background(), s, testPasst(argv[1]))
+		if err != nil {
+			return nil, err
+		}
+		return p.Process, p.Ready(context.Background())
+	}
+	p, err := start()
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
