@@ -51,6 +51,9 @@ func plausible(st agentproto.ExitStatus) agentproto.ExitStatus {
 		st.Signal = 0
 	}
 	st.Code &= 0xff
+	if st.Signal != 0 {
+		st.Code = 128 + st.Signal
+	}
 	return st
 }
 

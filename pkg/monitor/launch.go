@@ -38,6 +38,7 @@ type Launch struct {
 	Machine     qemu.Machine       `json:"machine"` // descriptors and sidecar sockets are filled in by the monitor
 	Guest       agentproto.Machine `json:"guest"`   // time and entropy are filled in at each start
 	Network     Network            `json:"network"`
+	Virtiofsd   []Virtiofsd        `json:"virtiofsd,omitempty"` // one for each virtiofs share of Machine
 	BootTimeout time.Duration      `json:"bootTimeout"`
 
 	// ReleaseCommand is run (argv, detached) after an AutoRemove container has
@@ -71,6 +72,14 @@ type Network struct {
 	Ports     []container.PortMapping `json:"ports,omitempty"`
 	Addresses []string                `json:"addresses,omitempty"` // of the guest, for status
 	Gateway   string                  `json:"gateway,omitempty"`
+}
+
+// Virtiofsd tells the monitor which virtiofsd to start for a share of the machine.
+type Virtiofsd struct {
+	Tag   string `json:"tag"`             // of the share in Machine.Shares
+	Path  string `json:"path"`            // of the binary
+	Dir   string `json:"dir"`             // the shared directory
+	Cache string `json:"cache,omitempty"` // see sidecar.VirtiofsdConfig
 }
 
 // Read loads a launch file.

@@ -1,6 +1,10 @@
 package monitor
 
-import "time"
+import (
+	"time"
+
+	"vpod/pkg/container"
+)
 
 // Status is what a living monitor says of its machine, in status.json. It is
 // rewritten (rename) at each change and valid only while the live lock is held.
@@ -51,4 +55,41 @@ type Exit struct {
 	RestartCount  int       `json:"restartCount,omitempty"`
 	StoppedByUser bool      `json:"stoppedByUser,omitempty"`
 	Error         string    `json:"error,omitempty"` // why the machine ended, when not by its first process
+}
+
+// States of a Status.
+const (
+	statusStarting   = "starting"
+	statusRunning    = "running"
+	statusRestarting = "restarting"
+	statusStopping   = "stopping"
+)
+
+// setStatus changes the status and writes it.
+func (s *supervisor) setStatus(change func(*Status)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.status)
+	return writeJSON(s.files.Status(), s.status, false)
+}
+
+// tell is setStatus where a failure changes nothing: a status out of date is a
+// blemish.
+func (s *supervisor) tell(change func(*Status)) {
+	if err := s.setStatus(change); err != nil {
+		s.log.Warn("write status", "error", err)
+	}
+}
+
+// boundPorts lists the ports that mappings bind, one by one.
+func boundPorts(mappings []container.PortMapping) []Port {
+	var ports []Port
+	for _, m := range mappings {
+		for i := range max(m.Range, 1) {
+			ports = append(ports, Port{
+				HostIP: m.HostIP, HostPort: m.HostPort + i, ContainerPort: m.ContainerPort + i, Protocol: m.Protocol,
+			})
+		}
+	}
+	return ports
 }

@@ -1,0 +1,52 @@
+package monitor
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+)
+
+// machine is a started virtual machine, as the monitor sees it. Its methods may
+// be called from several goroutines.
+type machine interface {
+	// Channel is the host's end of the agent's port. The caller closes it.
+	Channel() net.Conn
+	// Console is what the guest's serial port prints, until the machine's end.
+	// It must be read all the time.
+	Console() io.Reader
+	// Ready waits until the machine's helpers serve; it says why when one does not.
+	Ready(ctx context.Context) error
+	// PID is the process's id.
+	PID() int
+	// Quit asks the machine to end and waits until it is gone or ctx ends.
+	Quit(ctx context.Context) error
+	// Kill ends the machine and its helpers and waits until they are gone.
+	Kill()
+	// Done is closed when the machine and its helpers are gone.
+	Done() <-chan struct{}
+	// End says how it ended; valid once Done is closed.
+	End() machineEnd
+}
+
+// startMachine starts the machine described by l. Its error says what cannot be
+// run and what to do.
+type startMachine func(ctx context.Context, l *Launch, log *slog.Logger) (machine, error)
+
+// endCause is why a machine is gone.
+type endCause int
+
+const (
+	endAsked    endCause = iota // Quit or Kill
+	endPanic                    // the guest's kernel reported a panic
+	endReset                    // the guest reset itself
+	endPowerOff                 // the guest switched itself off
+	endKilled                   // a signal ended QEMU
+	endFailed                   // QEMU gave up, or a helper it cannot do without
+)
+
+// machineEnd is how a machine ended.
+type machineEnd struct {
+	Cause  endCause
+	Detail string // for people: a signal's name, QEMU's last words
+}

@@ -1,0 +1,380 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"vpod/pkg/agentclient"
+	"vpod/pkg/agentproto"
+	"vpod/pkg/logs"
+)
+
+const (
+	// startTimeout bounds the start of the first process: mounts, set-up and execve.
+	startTimeout = time.Minute
+	// outputChunk is how much output is read at once, in bytes.
+	outputChunk = 64 << 10
+)
+
+// outcome is what became of one run.
+type outcome struct {
+	exit         Exit
+	ran          time.Duration // of the first process
+	neverRan     bool
+	err          error // why it never ran
+	final        bool  // no restart policy applies
+	starterKnows bool  // the command that started the container was told of the failure
+}
+
+// runOnce boots the machine, runs the container's first process in it and waits
+// for its end. Afterwards the machine is gone. The first run is reported on.
+func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
+	starting, started := s.untilStop(ctx)
+	defer started(nil)
+	r, err := s.boot(starting)
+	if err == nil {
+		defer close(r.gone)
+		defer s.setRun(nil)
+		s.setRun(r)
+		err = context.Cause(starting) // a stop that came before setRun has not seen this run
+		if err == nil && first {
+			err = s.awaitGo(starting, r)
+		}
+		if err == nil {
+			err = s.startProcess(starting, r)
+		}
+		if err != nil {
+			err = s.startLost(starting, r, err)
+		}
+	}
+	if err != nil {
+		return s.neverRan(err, first)
+	}
+	began := time.Now()
+	s.log.Info("container started")
+	s.tell(func(st *Status) {
+		st.StartedAt = began
+		if st.State != statusStopping {
+			st.State = statusRunning
+		}
+	})
+	if first {
+		if err := s.report.send(Report{Event: ReportStarted}); err != nil {
+			s.log.Info("nobody waits for the start", "error", err)
+		}
+		s.report.close()
+	}
+	close(r.started)
+	out := outcome{exit: s.attend(ctx, r)}
+	out.exit.StartedAt, out.exit.FinishedAt = began, time.Now()
+	out.ran = time.Since(began)
+	s.mu.Lock()
+	out.exit.RestartCount, out.exit.StoppedByUser = s.status.RestartCount, s.byUser
+	s.mu.Unlock()
+	s.tell(func(st *Status) { st.QEMUPID = 0 })
+	return out
+}
+
+// untilStop returns a context that the first stop cancels with errStopped.
+func (s *supervisor) untilStop(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-s.stopping:
+			cancel(errStopped)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// setRun makes r the run that clients reach; nil ends that.
+func (s *supervisor) setRun(r *run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run = r
+}
+
+// awaitGo reports that the machine is up and waits for the word to go on.
+func (s *supervisor) awaitGo(ctx context.Context, r *run) error {
+	if err := s.report.send(Report{Event: ReportReady}); err != nil {
+		return errStarterGone
+	}
+	word := make(chan error, 1)
+	go func() { word <- s.report.awaitGo() }()
+	select {
+	case err := <-word:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.session.Done():
+		return r.session.Err()
+	}
+}
+
+// startProcess makes the container and starts its first process.
+func (s *supervisor) startProcess(ctx context.Context, r *run) error {
+	guest, err := s.agentMachine()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the agent did not start it within %s", startTimeout))
+	defer cancel()
+	_, err = r.client.Start(ctx, s.c.ID, agentproto.InitProcess, agentproto.StartRequest{
+		Machine: guest, Container: &s.c.Guest, Process: s.c.Process,
+	})
+	return err
+}
+
+// startLost ends the machine of a container that could not be started, and says
+// why: the error as it is, or what happened to the machine.
+func (s *supervisor) startLost(ctx context.Context, r *run, err error) error {
+	var refused *agentproto.Error
+	switch {
+	case errors.As(err, &refused), errors.Is(err, errStarterGone), errors.Is(context.Cause(ctx), errStopped):
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		r.session.Close()
+		s.endMachine(r)
+	default:
+		_, err = s.explainLost(r, err)
+		r.session.Close()
+	}
+	return err
+}
+
+// neverRan makes the outcome of a run whose first process was never started.
+func (s *supervisor) neverRan(err error, first bool) outcome {
+	code, text := s.startError(err)
+	s.mu.Lock()
+	exit := Exit{
+		Version: LaunchVersion, FinishedAt: time.Now(), ExitCode: code, Error: text,
+		RestartCount: s.status.RestartCount, StoppedByUser: s.byUser,
+	}
+	s.mu.Unlock()
+	s.tell(func(st *Status) { st.QEMUPID = 0 })
+	out := outcome{exit: exit, neverRan: true, err: err, final: first}
+	if first && !errors.Is(err, errStarterGone) {
+		rep := Report{Event: ReportFailed, Error: fmt.Sprintf("container %s: %s", s.c.Name, text), ExitCode: code}
+		if err := s.report.send(rep); err != nil {
+			s.log.Warn("nobody was told that the container could not be started", "error", err)
+		} else {
+			out.starterKnows = true
+		}
+	}
+	return out
+}
+
+// startError gives a failed start its exit code and text. What to call "not
+// found" is said in our words, for the command is ours to name.
+func (s *supervisor) startError(err error) (code int, text string) {
+	var refused *agentproto.Error
+	if !errors.As(err, &refused) {
+		return exitOwnFailure, err.Error()
+	}
+	command := ""
+	if len(s.c.Process.OCI.Args) > 0 {
+		command = s.c.Process.OCI.Args[0]
+	}
+	switch refused.Code {
+	case agentproto.ErrNotFound:
+		if command != "" && !strings.Contains(command, "/") {
+			return exitNotFound, fmt.Sprintf("executable file %q not found in $PATH", command)
+		}
+		return exitNotFound, refused.Message
+	case agentproto.ErrNotExecutable:
+		return exitNotExecutable, refused.Message
+	}
+	return exitOwnFailure, refused.Message
+}
+
+// attend carries the streams of a running container, waits for its first process
+// and ends the machine. It returns how the process ended.
+func (s *supervisor) attend(ctx context.Context, r *run) Exit {
+	if s.c.Timeout > 0 {
+		timer := time.AfterFunc(s.c.Timeout, func() { s.timeOut(ctx, r) })
+		defer timer.Stop()
+	}
+	var pumps sync.WaitGroup
+	pumps.Go(func() { s.pump(ctx, r, 1, logs.Stdout) })
+	if !s.c.Process.OCI.Terminal {
+		pumps.Go(func() { s.pump(ctx, r, 2, logs.Stderr) })
+	}
+	inputCtx, endInput := context.WithCancel(ctx)
+	inputDone := make(chan struct{})
+	go func() {
+		defer close(inputDone)
+		s.connectInput(inputCtx, r)
+	}()
+
+	status, err := r.client.Wait(ctx, s.c.ID, agentproto.InitProcess)
+	close(r.exited)
+	exit := Exit{Version: LaunchVersion, ExitCode: status.Code, OOMKilled: status.OOMKilled}
+	if err != nil {
+		var why error
+		exit.ExitCode, why = s.explainLost(r, err)
+		exit.Error = why.Error()
+		s.log.Error("machine lost", "error", why)
+	}
+	r.mu.Lock()
+	if r.timedOut {
+		exit.ExitCode = exitTimedOut
+		exit.Error = fmt.Sprintf("killed for running longer than its timeout of %s", s.c.Timeout)
+	}
+	r.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { pumps.Wait(); close(done) }()
+	if err == nil {
+		s.drain(r, done)
+	}
+	endInput()
+	<-inputDone
+	s.streams.stdin.disconnect()
+	if err == nil {
+		s.shutdown(ctx, r)
+	}
+	r.session.Close()
+	<-done
+	s.endMachine(r)
+	return exit
+}
+
+// pump carries one output of the first process to the log and to the clients,
+// and acknowledges what they have taken charge of.
+func (s *supervisor) pump(ctx context.Context, r *run, fd int, stream logs.Stream) {
+	opening, cancel := context.WithTimeout(ctx, startTimeout)
+	out, err := r.client.Output(opening, s.c.ID, agentproto.InitProcess, fd, 0)
+	cancel()
+	if err != nil {
+		s.streamFailed(r, stream.String(), err)
+		return
+	}
+	defer out.Close()
+	buf := make([]byte, outputChunk)
+	for {
+		n, err := out.Read(buf)
+		if n > 0 {
+			s.streams.output(stream, buf[:n])
+			select {
+			case r.progress <- struct{}{}:
+			default:
+			}
+			if err == nil {
+				err = out.Ack()
+			}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			_ = out.Finish() // the machine may be gone by now
+			return
+		default:
+			s.streamFailed(r, stream.String(), err)
+			return
+		}
+	}
+}
+
+// connectInput opens the first process's standard input for attached clients,
+// and tells it what they have asked for while it did not run.
+func (s *supervisor) connectInput(ctx context.Context, r *run) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if size := s.streams.lastSize(); size != nil && s.c.Process.OCI.Terminal {
+		if err := r.client.Resize(ctx, s.c.ID, agentproto.InitProcess, *size); err != nil {
+			s.streamFailed(r, "terminal", err)
+		}
+	}
+	for _, sig := range s.takeForwards() {
+		s.signal(ctx, r, sig)
+	}
+	if !s.c.Process.Stdin {
+		return
+	}
+	in, err := r.client.Input(ctx, s.c.ID, agentproto.InitProcess)
+	if err != nil {
+		s.streamFailed(r, "stdin", err)
+		return
+	}
+	s.streams.stdin.connect(in)
+}
+
+// streamFailed deals with a stream that could not be opened or broke.
+func (s *supervisor) streamFailed(r *run, stream string, err error) {
+	switch {
+	case errors.Is(err, agentclient.ErrProtocol):
+		r.fail(err)
+	case errors.Is(err, agentclient.ErrClosed), errors.Is(err, context.Canceled):
+		// The end of the machine, which has its own reason.
+	default:
+		select {
+		case <-r.exited: // nothing to carry any more
+		default:
+			s.log.Error("stream of the container", "stream", stream, "error", err)
+		}
+	}
+}
+
+// drain waits until all output of an ended process has come, which is at most a
+// window of it.
+func (s *supervisor) drain(r *run, done <-chan struct{}) {
+	all := s.limits.drainAll
+	if s.isStopping() {
+		all = s.limits.drain
+	}
+	total, stall := time.NewTimer(all), time.NewTimer(s.limits.drain)
+	defer total.Stop()
+	defer stall.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-r.progress:
+			stall.Reset(s.limits.drain)
+		case <-stall.C:
+			if s.streams.blocked.Load() > 0 { // by a client, which is dropped if it takes nothing
+				stall.Reset(s.limits.drain)
+				continue
+			}
+			s.log.Warn("the end of the container's output did not come", "waited", s.limits.drain)
+			return
+		case <-total.C:
+			s.log.Warn("the container's output did not end", "waited", all)
+			return
+		case <-r.session.Done():
+			return
+		}
+	}
+}
+
+// shutdown lets the guest write its disks.
+func (s *supervisor) shutdown(ctx context.Context, r *run) {
+	durable := !s.c.Guest.Rootfs.Volatile
+	limit := s.limits.sync
+	if s.isStopping() || !durable {
+		limit = s.limits.syncStop
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := r.client.Shutdown(ctx, agentproto.ShutdownRequest{Sync: durable}); err != nil {
+		s.log.Error("shut the guest down; what it had not written yet is lost", "error", err)
+	}
+}
+
+// endMachine switches the machine off and waits until it is gone.
+func (s *supervisor) endMachine(r *run) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.limits.quit)
+	defer cancel()
+	if err := r.machine.Quit(ctx); err != nil {
+		s.log.Warn("QEMU did not quit and is killed", "error", err)
+	}
+	r.machine.Kill()
+	<-r.consoleDone
+}

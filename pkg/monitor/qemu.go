@@ -1,0 +1,346 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vpod/pkg/agentclient"
+	"vpod/pkg/qemu"
+	"vpod/pkg/qmp"
+	"vpod/pkg/sidecar"
+)
+
+// maxLastWords is how much of what QEMU printed an error quotes, in bytes.
+const maxLastWords = 2000
+
+// qemuMachine is a machine run by QEMU.
+type qemuMachine struct {
+	process  *qemu.Process
+	qmp      *qmp.Monitor
+	greeted  chan struct{} // closed when commands may be sent, or never will
+	channel  *net.UnixConn
+	console  *net.UnixConn
+	spawner  *sidecar.Spawner
+	passt    *sidecar.Passt // nil without
+	log      *slog.Logger
+	watching chan struct{} // closed when no more events come
+	done     chan struct{}
+
+	mu       sync.Mutex
+	asked    bool   // for its end
+	helper   string // that died under the machine, and how
+	panicked bool
+	shutdown qmp.ShutdownReason
+	end      machineEnd
+}
+
+// startQEMU starts a machine's helpers and QEMU; all of them die with this
+// process, however it dies.
+func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err error) {
+	m := &qemuMachine{
+		log: log, greeted: make(chan struct{}), watching: make(chan struct{}), done: make(chan struct{}),
+		spawner: sidecar.NewSpawner(),
+	}
+	var files qemu.Files
+	var closers []io.Closer
+	defer func() {
+		if err == nil {
+			return
+		}
+		files.Close()
+		for _, c := range closers {
+			c.Close()
+		}
+		if m.passt != nil {
+			m.passt.Close()
+		}
+		m.spawner.Close()
+	}()
+	desc := l.Machine
+	var control *net.UnixConn
+	for _, end := range []struct {
+		ours **net.UnixConn
+		fd   *int
+		name string
+	}{
+		{&control, &desc.QMPFD, "qmp"},
+		{&m.channel, &desc.AgentFD, "agent"},
+		{&m.console, &desc.ConsoleFD, "console"},
+	} {
+		ours, theirs, err := socketPair(end.name)
+		if err != nil {
+			return nil, err
+		}
+		closers = append(closers, ours)
+		*end.ours, *end.fd = ours, files.Donate(theirs)
+	}
+	if err := m.startPasst(ctx, l, &desc, &files); err != nil {
+		return nil, err
+	}
+	virtiofsds, err := m.startVirtiofsds(ctx, l, &desc, &files)
+	if err != nil {
+		return nil, err
+	}
+	args, err := desc.Args()
+	if err != nil {
+		return nil, err
+	}
+	log.Info("start QEMU", "command", qemu.Cmdline(l.QEMU, args))
+	// The start can be called off, the machine's life has another end.
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.process, err = qemu.Start(context.WithoutCancel(ctx), qemu.Spec{Path: l.QEMU, Args: args, Files: &files})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		return nil, &qemu.NotFoundError{Path: l.QEMU, Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.qmp = qmp.New(control, qmp.Options{Log: log})
+	go m.watch(m.qmp.Watch(context.WithoutCancel(ctx)))
+	go func() {
+		defer close(m.greeted)
+		if _, err := m.qmp.Handshake(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, qmp.ErrGone) {
+			log.Error("talk to QEMU", "error", err)
+		}
+	}()
+	for _, v := range virtiofsds {
+		go m.mind(v)
+	}
+	go m.wait()
+	return m, nil
+}
+
+// socketPair returns our end of a stream and the one to give away.
+func socketPair(name string) (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the machine's %s channel: %w", name, err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name)
+	conn, err := net.FileConn(ours) // a duplicate
+	if err := errors.Join(err, ours.Close()); err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("make the machine's %s channel: %w", name, err)
+	}
+	return conn.(*net.UnixConn), theirs, nil
+}
+
+// startPasst starts passt when the orders name it, and makes it the NIC's other end.
+func (m *qemuMachine) startPasst(ctx context.Context, l *Launch, desc *qemu.Machine, files *qemu.Files) error {
+	if l.Network.Passt == "" || desc.NIC == nil {
+		return nil
+	}
+	if len(l.Guest.NICs) == 0 {
+		return errors.New("start passt: the orders hold no addresses for the guest's interface")
+	}
+	pl, err := sidecar.NewPasstLaunch(l.Network.Passt, l.Network.PasstArgs, l.Guest.NICs[0], m.log)
+	if err != nil {
+		return err
+	}
+	if m.passt, err = sidecar.StartPasst(ctx, m.spawner, pl); err != nil {
+		return err
+	}
+	nic := *desc.NIC
+	nic.User, nic.StreamFD = nil, files.Donate(m.passt.NIC)
+	desc.NIC = &nic
+	return nil
+}
+
+// startVirtiofsds starts a virtiofsd for each share that the orders name one for.
+func (m *qemuMachine) startVirtiofsds(ctx context.Context, l *Launch, desc *qemu.Machine, files *qemu.Files) ([]*sidecar.Virtiofsd, error) {
+	if len(l.Virtiofsd) == 0 {
+		return nil, nil
+	}
+	var started []*sidecar.Virtiofsd
+	desc.Shares = append([]qemu.Share(nil), desc.Shares...)
+	for i := range desc.Shares {
+		share := &desc.Shares[i]
+		for _, orders := range l.Virtiofsd {
+			if orders.Tag != share.Tag || share.Kind != qemu.ShareVirtioFS {
+				continue
+			}
+			socket := filepath.Join(l.RunDir, fmt.Sprintf("virtiofsd%d.sock", i))
+			v, err := sidecar.StartVirtiofsd(ctx, m.spawner, orders.Path, sidecar.VirtiofsdConfig{Dir: orders.Dir, Cache: orders.Cache}, socket)
+			if err != nil {
+				return nil, err
+			}
+			share.FD = files.Donate(v.Socket)
+			started = append(started, v)
+		}
+	}
+	return started, nil
+}
+
+// mind ends the machine when its virtiofsd ends: the guest would wait for it for ever.
+func (m *qemuMachine) mind(v *sidecar.Virtiofsd) {
+	select {
+	case <-m.process.Done():
+		return
+	case <-v.Done():
+	}
+	detail := "virtiofsd ended"
+	if err := v.Wait(context.Background()); err != nil {
+		detail = err.Error()
+	}
+	m.mu.Lock()
+	m.helper = detail
+	m.mu.Unlock()
+	_ = m.process.Kill() // else it has ended, which is as good
+}
+
+// watch remembers what QEMU says of the machine's end.
+func (m *qemuMachine) watch(w *qmp.Watch) {
+	defer close(m.watching)
+	for ev := range w.C {
+		m.mu.Lock()
+		switch data := ev.Data.(type) {
+		case qmp.GuestPanicked:
+			m.panicked = true
+		case qmp.Shutdown:
+			m.shutdown = data.Reason
+		}
+		m.mu.Unlock()
+		switch ev.Data.(type) {
+		case qmp.GuestPanicked, qmp.Shutdown, qmp.BlockIOError:
+			m.log.Info("QEMU", "event", ev.Name, "data", ev.Data)
+		}
+	}
+}
+
+// wait waits for QEMU's end, says how it came, and ends the helpers.
+func (m *qemuMachine) wait() {
+	defer close(m.done)
+	err := m.process.Wait()
+	select { // what QEMU said last is still to be read
+	case <-m.qmp.Done():
+	case <-time.After(time.Second):
+	}
+	_ = m.qmp.Disconnect()
+	<-m.watching
+	if m.passt != nil {
+		m.passt.Close()
+	}
+	m.spawner.Close()
+	m.channel.Close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end = m.explain(err)
+	m.log.Info("QEMU ended", "error", err, "asked", m.asked)
+}
+
+// explain makes the machine's end of what is known. m.mu is held.
+func (m *qemuMachine) explain(err error) machineEnd {
+	words := agentclient.Printable(m.process.Stderr(), maxLastWords)
+	var exit *qemu.ExitError
+	signalled := syscall.Signal(0)
+	if errors.As(err, &exit) && exit.State != nil {
+		if ws, ok := exit.State.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			signalled = ws.Signal()
+		}
+	}
+	switch {
+	case m.helper != "":
+		return machineEnd{Cause: endFailed, Detail: m.helper}
+	case m.panicked || m.shutdown == qmp.ShutdownGuestPanic:
+		return machineEnd{Cause: endPanic}
+	case m.shutdown == qmp.ShutdownGuestReset:
+		return machineEnd{Cause: endReset}
+	case m.shutdown == qmp.ShutdownGuest:
+		return machineEnd{Cause: endPowerOff}
+	case m.asked:
+		return machineEnd{Cause: endAsked}
+	case signalled == syscall.SIGKILL:
+		return machineEnd{Cause: endKilled, Detail: "signal KILL: by somebody, or by the host for want of memory"}
+	case signalled != 0:
+		return machineEnd{Cause: endKilled, Detail: fmt.Sprintf("signal %s", unix.SignalName(signalled))}
+	case m.shutdown == qmp.ShutdownHostSignal:
+		return machineEnd{Cause: endKilled, Detail: "asked to end by a signal"}
+	case words != "":
+		return machineEnd{Cause: endFailed, Detail: words}
+	case err != nil:
+		return machineEnd{Cause: endFailed, Detail: err.Error()}
+	}
+	return machineEnd{Cause: endFailed, Detail: "it ended without a word"}
+}
+
+func (m *qemuMachine) Channel() net.Conn     { return m.channel }
+func (m *qemuMachine) Console() io.Reader    { return m.console }
+func (m *qemuMachine) PID() int              { return m.process.PID() }
+func (m *qemuMachine) Done() <-chan struct{} { return m.done }
+
+// Ready waits for passt, which has bound the published ports then.
+func (m *qemuMachine) Ready(ctx context.Context) error {
+	if m.passt == nil {
+		return nil
+	}
+	if err := m.passt.Ready(ctx); err != nil {
+		return fmt.Errorf("connect the network: %w", err)
+	}
+	return nil
+}
+
+func (m *qemuMachine) End() machineEnd {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.end
+}
+
+// Quit implements machine by QMP's quit.
+func (m *qemuMachine) Quit(ctx context.Context) error {
+	m.ask()
+	select {
+	case <-m.greeted:
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("quit QEMU: %w", ctx.Err())
+	}
+	if err := m.qmp.Quit(ctx); err != nil && !errors.Is(err, qmp.ErrGone) {
+		return err
+	}
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("quit QEMU: %w", ctx.Err())
+	}
+}
+
+// Kill implements machine.
+func (m *qemuMachine) Kill() {
+	m.ask()
+	if err := m.process.Kill(); err != nil {
+		m.log.Error("kill QEMU", "error", err)
+	}
+	<-m.done
+}
+
+// ask notes that the machine's end is wanted, unless it has come already.
+func (m *qemuMachine) ask() {
+	select {
+	case <-m.process.Done():
+		return
+	default:
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = true
+}

@@ -1,0 +1,305 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vpod/pkg/agentproto"
+	"vpod/pkg/logs"
+	"vpod/pkg/paths"
+	"vpod/pkg/unixsock"
+)
+
+// Run is the monitor: it carries out the launch orders in the file at
+// launchPath and returns when the container has ended for good. What went wrong
+// is told on report and recorded in exit.json; the error returned is only about
+// what could not be told there.
+//
+// It takes ownership of report, one end of a socket pair, and of liveLock, the
+// container's liveness lock, which it lets go of once the exit record is written.
+// It changes the process: its umask, the signals it heeds, its memory settings.
+// SIGTERM and the end of ctx stop the container as its stop settings say.
+func Run(ctx context.Context, launchPath string, report, liveLock *os.File) error {
+	unix.CloseOnExec(int(report.Fd()))
+	unix.CloseOnExec(int(liveLock.Fd()))
+	detachProcess()
+	rep, err := newReporter(report)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	s, err := newSupervisor(launchPath, rep, liveLock, startQEMU)
+	if err != nil {
+		err = fmt.Errorf("start the monitor: %w", err)
+		_ = rep.send(Report{Event: ReportFailed, Error: err.Error(), ExitCode: exitOwnFailure})
+		rep.close()
+		return err
+	}
+	return s.supervise(ctx)
+}
+
+// detachProcess makes this process independent of the terminal and the command
+// it came from, and small.
+func detachProcess() {
+	// Fails for a session's leader, which the process then is already.
+	_, _ = unix.Setsid()
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	unix.Umask(0o077)
+	// A monitor mostly waits: collecting more often costs nothing and keeps it small.
+	debug.SetGCPercent(25)
+}
+
+// supervisor is a running monitor.
+type supervisor struct {
+	launch    *Launch
+	c         *LaunchContainer // the container the machine belongs to
+	files     paths.Container
+	pid       int
+	start     startMachine
+	restartIn func(ran time.Duration, last time.Duration) time.Duration
+	limits    limits
+	oom       oomGuard
+
+	log     *slog.Logger
+	journal *tailFile
+	console *tailFile
+	output  *logs.Writer
+	report  *reporter
+	lock    *os.File
+	streams *streams
+
+	attachSocket, agentSocket *net.UnixListener
+	conns                     sync.WaitGroup // connections being served
+
+	stopping chan struct{} // closed by the first stop; see control.go
+	ended    chan struct{} // closed when the exit record is written and the lock let go
+
+	mu        sync.Mutex
+	run       *run // nil while there is no machine
+	status    Status
+	byUser    bool // the user asked for the end
+	noRestart bool // the restart policy does not apply any more
+	stopped   bool // stopping is closed
+	forwards  []int
+}
+
+// limits are the deadlines of a machine's end.
+type limits struct {
+	signal   time.Duration // for the agent to pass a signal on
+	kill     time.Duration // for a process to end after SIGKILL
+	drain    time.Duration // for output after the process's end, without any coming
+	drainAll time.Duration // and in all
+	sync     time.Duration // for the guest to write its disks
+	syncStop time.Duration // the same when somebody waits for the container to stop
+	quit     time.Duration // for QEMU to end
+}
+
+// defaultLimits leave a stop well within the time the engine gives a monitor
+// beyond the container's stop timeout.
+func defaultLimits() limits {
+	return limits{
+		signal: 5 * time.Second, kill: 5 * time.Second,
+		drain: 5 * time.Second, drainAll: 2 * time.Minute,
+		sync: time.Minute, syncStop: 8 * time.Second, quit: 2 * time.Second,
+	}
+}
+
+// newSupervisor opens everything a monitor needs besides the machine.
+func newSupervisor(launchPath string, rep *reporter, lock *os.File, start startMachine) (*supervisor, error) {
+	l, err := Read(launchPath)
+	if err != nil {
+		return nil, err
+	}
+	if len(l.Containers) != 1 {
+		return nil, fmt.Errorf("launch orders %s name %d containers; this vpod runs one in a machine", launchPath, len(l.Containers))
+	}
+	s := &supervisor{
+		launch: l, c: &l.Containers[0], pid: os.Getpid(), start: start,
+		files:  paths.Container{Data: l.DataDir, Run: l.RunDir},
+		limits: defaultLimits(), restartIn: nextBackoff, oom: newOOMGuard(),
+		report: rep, lock: lock,
+		stopping: make(chan struct{}), ended: make(chan struct{}),
+	}
+	s.status = Status{
+		Version: LaunchVersion, MonitorPID: s.pid, RestartCount: s.c.Restarts,
+		Accel: string(l.Machine.Accel), Board: string(l.Machine.Board), Ports: boundPorts(l.Network.Ports),
+	}
+	if err := s.open(); err != nil {
+		s.closeFiles()
+		return nil, err
+	}
+	return s, nil
+}
+
+// open opens the files and sockets.
+func (s *supervisor) open() (err error) {
+	if s.log, s.journal, err = openJournal(s.files.MonitorLog()); err != nil {
+		return err
+	}
+	if s.console, err = openTailFile(s.files.Console(), consoleMax); err != nil {
+		return err
+	}
+	// What an earlier run left is not how this one ended.
+	if err := os.Remove(s.files.Exit()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	s.output, err = logs.Open(logs.Options{
+		Driver: s.c.Log.Driver, Path: s.c.Log.Path, MaxSizeBytes: s.c.Log.MaxSizeBytes,
+		Note: func(text string) { s.log.Warn(text) },
+	})
+	if err != nil {
+		return err
+	}
+	s.streams = newStreams(s.output, s.files.Data, s.c.Process.Stdin, s.log)
+	if s.attachSocket, err = unixsock.Listen(s.files.AttachSocket()); err != nil {
+		return err
+	}
+	if s.agentSocket, err = unixsock.Listen(s.files.AgentSocket()); err != nil {
+		return err
+	}
+	return s.setStatus(func(st *Status) { st.State = statusStarting })
+}
+
+// closeFiles closes what open has opened and removes what must not outlive the
+// monitor's lock.
+func (s *supervisor) closeFiles() {
+	_ = os.Remove(s.files.Status())
+	if s.attachSocket != nil {
+		s.attachSocket.Close()
+		_ = os.Remove(s.files.AttachSocket())
+	}
+	if s.agentSocket != nil {
+		s.agentSocket.Close()
+		_ = os.Remove(s.files.AgentSocket())
+	}
+	if s.output != nil {
+		if err := s.output.Close(); err != nil {
+			s.log.Warn("close container log", "error", err)
+		}
+	}
+	if s.console != nil {
+		s.console.Close()
+	}
+}
+
+// supervise runs the container until it is to run no more.
+func (s *supervisor) supervise(ctx context.Context) error {
+	s.log.Info("monitor started", "container", s.c.ID, "name", s.c.Name, "pid", s.pid)
+	// What serves clients ends with the container, not with ctx, which asks for a stop.
+	serving, endServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer endServing()
+	go s.serveAttach(serving, s.attachSocket)
+	go s.serveAgent(serving, s.agentSocket)
+	asked := context.AfterFunc(ctx, func() {
+		s.log.Info("asked to end")
+		s.stop(serving, stopRequest{})
+	})
+	defer asked()
+
+	out := s.runOnce(serving, true)
+	wait := time.Duration(0)
+	for {
+		s.log.Info("container ended", "exitCode", out.exit.ExitCode, "signalled", out.exit.Error == "", "error", out.exit.Error, "oomKilled", out.exit.OOMKilled)
+		if !s.wantsRestart(out) {
+			break
+		}
+		if err := writeJSON(s.files.Exit(), out.exit, true); err != nil {
+			s.log.Error("write exit record", "error", err)
+		}
+		s.streams.exit(out.exit, false)
+		wait = s.restartIn(out.ran, wait)
+		s.tell(func(st *Status) {
+			st.State, st.QEMUPID, st.ExitCode = statusRestarting, 0, out.exit.ExitCode
+			st.RestartCount++
+		})
+		s.log.Info("restart", "in", wait, "count", out.exit.RestartCount+1)
+		if !s.sleep(wait) {
+			out.exit.StoppedByUser = s.wasByUser()
+			break
+		}
+		next := s.runOnce(serving, false)
+		if next.neverRan && errors.Is(next.err, errStopped) {
+			out.exit.StoppedByUser = s.wasByUser()
+			break // the last run is what there is to tell of
+		}
+		out = next
+	}
+	return s.finish(out, endServing)
+}
+
+// finish leaves the record, lets go of the lock, and then of everybody who
+// waits for the end.
+func (s *supervisor) finish(out outcome, endServing func()) error {
+	recordErr := writeJSON(s.files.Exit(), out.exit, true)
+	if recordErr != nil {
+		s.log.Error("write exit record", "error", recordErr)
+	}
+	s.closeFiles()
+	s.unlock()
+	close(s.ended)
+	endServing()
+	told := s.streams.exit(out.exit, true)
+	for _, c := range told {
+		if c.queue.wasLost() {
+			c.conn.SetDeadline(time.Now().Add(time.Second)) // it was given up before
+		}
+	}
+	s.conns.Wait()
+	s.report.close()
+	if s.c.AutoRemove && !out.starterKnows && !promised(told) {
+		s.release()
+	}
+	s.log.Info("monitor ends")
+	s.journal.Close()
+	return recordErr
+}
+
+// unlock lets go of the liveness lock, also in a process that still holds a
+// copy of the descriptor.
+func (s *supervisor) unlock() {
+	lock := unix.Flock_t{Type: unix.F_UNLCK}
+	if err := unix.FcntlFlock(s.lock.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+		s.log.Error("release live lock", "error", err)
+	}
+	if err := s.lock.Close(); err != nil {
+		s.log.Error("close live lock", "error", err)
+	}
+}
+
+// wantsRestart decides by the container's restart policy.
+func (s *supervisor) wantsRestart(out outcome) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.noRestart || out.final {
+		return false
+	}
+	return s.c.Restart.Wants(out.exit.ExitCode, out.exit.RestartCount)
+}
+
+// current returns the run there is, nil while there is no machine.
+func (s *supervisor) current() *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
+}
+
+// agentMachine is what the guest is told of itself at this start.
+func (s *supervisor) agentMachine() (*agentproto.Machine, error) {
+	m := s.launch.Guest
+	m.TimeUnixNano = time.Now().UnixNano()
+	entropy, err := freshEntropy()
+	m.Entropy = entropy
+	return &m, err
+}
