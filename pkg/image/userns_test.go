@@ -1,0 +1,3 @@
+package image
+
+func testChild(what string) int { return 0 }
