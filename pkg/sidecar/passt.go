@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vpod/pkg/agentproto"
 	"vpod/pkg/container"
 )
 
@@ -26,11 +27,11 @@ type PasstConfig struct {
 	MTU        int // in bytes
 
 	// The same for IPv6; the zero Prefix switches IPv6 off. The gateway must be a
-	// link-local address. With IPv6 passt needs a default route of both kinds on the
-	// host, without it none.
-	Guest6   netip.Prefix
-	Gateway6 netip.Addr
-	DNS6     netip.Addr
+	// link-local address; Interface is the host's interface towards the IPv6 net.
+	Guest6    netip.Prefix
+	Gateway6  netip.Addr
+	DNS6      netip.Addr
+	Interface string
 
 	Ports []container.PortMapping // with host ports chosen
 }
@@ -52,17 +53,18 @@ func PasstArgs(c PasstConfig) []string {
 		"--mtu", strconv.Itoa(c.MTU),
 		"--no-dhcp", "--no-dhcpv6", "--no-ra",
 	}
+	// The interface is where addresses not given would come from, no more. passt
+	// refuses to start without one, and by default takes that of the IPv4 default
+	// route, which a host may lack.
 	if c.Guest6.IsValid() {
 		args = append(args,
+			"--interface", c.Interface,
 			"--address", c.Guest6.Addr().String(),
 			"--gateway", c.Gateway6.String(),
 			"--dns-forward", c.DNS6.String(),
 		)
 	} else {
-		// The interface is where addresses not given would come from, no more. passt
-		// refuses to start without one, and by default takes the one of the default
-		// route, which a host may lack.
-		args = append(args, "--ipv4-only", "--no-ndp", "--interface", "lo")
+		args = append(args, "--interface", "lo", "--ipv4-only", "--no-ndp")
 	}
 	args = append(args, portArgs("--tcp-ports", "tcp", c.Ports)...)
 	return append(args, portArgs("--udp-ports", "udp", c.Ports)...)
@@ -110,6 +112,36 @@ type PasstLaunch struct {
 	Gateway  netip.Addr       // IPv4
 	Gateway6 netip.Addr       // not valid without IPv6
 	Log      *slog.Logger
+}
+
+// NewPasstLaunch fills a PasstLaunch from the guest's side of the NIC.
+func NewPasstLaunch(path string, args []string, nic agentproto.NIC, log *slog.Logger) (PasstLaunch, error) {
+	l := PasstLaunch{Path: path, Args: args, Log: log}
+	var err error
+	if l.GuestMAC, err = net.ParseMAC(nic.MAC); err != nil {
+		return PasstLaunch{}, fmt.Errorf("network interface: %w", err)
+	}
+	for _, s := range nic.Addresses {
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil {
+			return PasstLaunch{}, fmt.Errorf("network interface: %w", err)
+		}
+		if prefix.Addr().Is4() && !l.Guest.IsValid() {
+			l.Guest = prefix.Addr()
+		}
+	}
+	for _, s := range nic.Gateways {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			return PasstLaunch{}, fmt.Errorf("network interface: %w", err)
+		}
+		if addr.Is4() {
+			l.Gateway = addr
+		} else {
+			l.Gateway6 = addr
+		}
+	}
+	return l, nil
 }
 
 // socketBuffer is the size of the buffers between QEMU and passt, in bytes; the

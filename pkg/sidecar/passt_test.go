@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"vpod/pkg/agentproto"
 	"vpod/pkg/container"
 )
 
@@ -96,10 +97,28 @@ func TestPasstArgs(t *testing.T) {
 			c.Ports = tt.ports
 			if tt.ipv6 {
 				c.Guest6 = netip.MustParsePrefix("fd76:706f:6400::15/64")
-				c.Gateway6, c.DNS6 = netip.MustParseAddr("fd76:706f:6400::2"), netip.MustParseAddr("fd76:706f:6400::3")
+				c.Gateway6, c.DNS6 = netip.MustParseAddr("fe80::2"), netip.MustParseAddr("fd76:706f:6400::3")
+				c.Interface = "wlan0"
 			}
 			golden(t, "passt-"+tt.name+".args", argLines(PasstArgs(c)))
 		})
+	}
+}
+
+func TestNewPasstLaunch(t *testing.T) {
+	nic := agentproto.NIC{MAC: "02:00:00:00:00:01", Addresses: []string{"10.0.2.15/24", "fd00::15/64"}, Gateways: []string{"10.0.2.2", "fe80::2"}}
+	l, err := NewPasstLaunch("/usr/bin/passt", []string{"--quiet"}, nic, slog.New(slog.DiscardHandler))
+	if err != nil || l.GuestMAC.String() != nic.MAC || l.Guest.String() != "10.0.2.15" || l.Gateway.String() != "10.0.2.2" || l.Gateway6.String() != "fe80::2" {
+		t.Errorf("NewPasstLaunch = %+v, %v", l, err)
+	}
+	for _, bad := range []agentproto.NIC{
+		{MAC: "x"},
+		{MAC: nic.MAC, Addresses: []string{"10.0.2.15"}},
+		{MAC: nic.MAC, Gateways: []string{"10.0.2.2/24"}},
+	} {
+		if _, err := NewPasstLaunch("", nil, bad, nil); err == nil {
+			t.Errorf("NewPasstLaunch(%+v) succeeded", bad)
+		}
 	}
 }
 
