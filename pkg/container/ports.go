@@ -38,11 +38,10 @@ func ParsePortMapping(s string) (PortMapping, error) {
 		if i := strings.LastIndex(host, ":"); i >= 0 {
 			ip := host[:i]
 			host = host[i+1:]
-			ip = strings.TrimSuffix(strings.TrimPrefix(ip, "["), "]")
 			if ip != "" {
-				addr, err := netip.ParseAddr(ip)
+				addr, err := parseHostIP(ip)
 				if err != nil {
-					return bad(fmt.Sprintf("%q is not an IP address", ip))
+					return bad(err.Error())
 				}
 				m.HostIP = addr.String()
 			}
@@ -64,6 +63,29 @@ func ParsePortMapping(s string) (PortMapping, error) {
 		m.HostPort = first
 	}
 	return m, nil
+}
+
+// parseHostIP reads an IPv4 address, or an IPv6 address in brackets: without them
+// nobody can tell where it ends and the port begins.
+func parseHostIP(s string) (netip.Addr, error) {
+	inner, bracketed := s, len(s) >= 2 && s[0] == '[' && s[len(s)-1] == ']'
+	if bracketed {
+		inner = s[1 : len(s)-1]
+	}
+	addr, err := netip.ParseAddr(inner)
+	switch {
+	case strings.Contains(s, ":") && !bracketed:
+		return netip.Addr{}, fmt.Errorf("%q must stand in brackets if it is an IPv6 address", s)
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("%q is not an IP address", inner)
+	case bracketed && addr.Is4():
+		return netip.Addr{}, fmt.Errorf("%q takes no brackets", inner)
+	case addr.Zone() != "":
+		return netip.Addr{}, fmt.Errorf("%q has a zone, which cannot be published on", inner)
+	case addr.Is4In6():
+		return netip.Addr{}, fmt.Errorf("%q is an IPv4 address: write it as %s", inner, addr.Unmap())
+	}
+	return addr, nil
 }
 
 // portRange reads "80" or "80-90" and returns the first port and their number.
