@@ -31,6 +31,7 @@ var rooms = map[string]int{
 // peers are the workshops that use other workshops.
 var peers = map[string][]string{
 	"pkg/monitor": {"pkg/qmp", "pkg/qemu", "pkg/agentclient", "pkg/sidecar", "pkg/logs"},
+	"pkg/network": {"pkg/sidecar"},
 }
 
 // alone says which outside module only one package may import, and why.

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"vpod/pkg/container"
+	"vpod/pkg/qemu"
+)
+
+// kvmProbeLimit is how long the trial boot may take. A kernel is up in half a
+// second where KVM works; nested and busy hosts get a margin, and the answer is
+// kept until the host reboots.
+const kvmProbeLimit = 6 * time.Second
+
+// chooseAccel settles on an accelerator and returns the kernel arguments it
+// needs. reason says why TCG is used although nobody asked for it.
+func (e *Engine) chooseAccel(ctx context.Context, asked string, program string, trial qemu.Machine, foreignKernel bool) (accel qemu.Accel, args []string, reason string, err error) {
+	choice, err := qemu.ParseAccelChoice(asked)
+	if err != nil {
+		return "", nil, "", err
+	}
+	cache, err := loadHostCache()
+	if err != nil {
+		return "", nil, "", err
+	}
+	accel, reason, err = qemu.ChooseAccel(choice, func() (qemu.ProbeResult, error) {
+		return e.probeKVM(ctx, cache, program, trial)
+	})
+	if err != nil || accel != qemu.AccelTCG {
+		return accel, nil, reason, err
+	}
+	if cache.TSCkHz == 0 {
+		if cache.TSCkHz, err = qemu.MeasureTSC(); err != nil {
+			e.opts.Log.Warn("measure the time stamp counter", "error", err)
+			return accel, nil, reason, nil // the guest calibrates by itself
+		}
+		if err := cache.save(); err != nil {
+			e.opts.Log.Warn("keep the counter's rate", "error", err)
+		}
+	}
+	hz := int64(qemu.GuestHZ)
+	if foreignKernel {
+		hz = 0
+	}
+	return accel, qemu.TSCArgs(cache.TSCkHz, hz), reason, nil
+}
+
+// probeKVM answers whether KVM works here, by a trial boot when nobody has found
+// out since the host booted.
+func (e *Engine) probeKVM(ctx context.Context, cache *hostCache, program string, trial qemu.Machine) (qemu.ProbeResult, error) {
+	if reason := qemu.CheckKVM(qemu.KVMDevice); reason != "" {
+		return qemu.ProbeResult{Reason: reason}, nil
+	}
+	build, err := fileIdentity(program)
+	if err != nil {
+		return qemu.ProbeResult{}, fmt.Errorf("probe KVM: %w", err)
+	}
+	kernel, err := fileIdentity(trial.Kernel)
+	if err != nil {
+		return qemu.ProbeResult{}, fmt.Errorf("probe KVM: %w", err)
+	}
+	key := build + " " + kernel
+	if answer, ok := cache.KVM[key]; ok {
+		return answer, nil
+	}
+	e.opts.Notice("finding out whether KVM works here, once")
+	trial.Accel = qemu.AccelKVM
+	answer, err := qemu.ProbeKVM(ctx, kvmProbeLimit, qemu.TrialBoot(program, trial))
+	if err != nil {
+		return answer, err
+	}
+	if !answer.Works {
+		e.opts.Notice("machines are emulated (TCG): " + answer.Reason)
+	}
+	cache.KVM = map[string]qemu.ProbeResult{key: answer} // answers for older builds are of no use any more
+	if err := cache.save(); err != nil {
+		e.opts.Log.Warn("keep the answer of the KVM probe", "error", err)
+	}
+	return answer, nil
+}
+
+// trialMachine is the least machine a kernel boots in.
+func trialMachine(spec container.Spec, g guestFiles) qemu.Machine {
+	board := qemu.Board(spec.Machine.Board)
+	return qemu.Machine{
+		Name: "vpod-probe", Board: board, MemoryBytes: 2 * qemu.LeastMemoryBytes(board), CPUs: 1,
+		Kernel: g.Kernel, Initrd: g.Initramfs,
+	}
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"vpod/pkg/qemu"
+)
+
+// hostCache keeps what is slow to find out about the host and holds until it
+// reboots or QEMU or the kernel change. It lies in the user's cache directory,
+// for all of the user's --root directories alike.
+type hostCache struct {
+	path string
+
+	BootID string                      `json:"bootID"`
+	TSCkHz int64                       `json:"tscKHz,omitempty"` // rate of the time stamp counter
+	KVM    map[string]qemu.ProbeResult `json:"kvm,omitempty"`    // by kvmKey
+}
+
+// loadHostCache reads the cache; one of an earlier boot, or damaged, counts as empty.
+func loadHostCache() (*hostCache, error) {
+	boot, err := qemu.BootID()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("vpod-cache-%d", realUID())) // no HOME: still worth keeping
+	}
+	h := &hostCache{path: filepath.Join(dir, "vpod", "host.json")}
+	if b, err := os.ReadFile(h.path); err == nil {
+		_ = json.Unmarshal(b, h) // what cannot be read is found out again
+	}
+	if h.BootID != boot {
+		h.BootID, h.TSCkHz, h.KVM = boot, 0, nil
+	}
+	return h, nil
+}
+
+// save writes the cache. A user whose home cannot be written to goes without.
+func (h *hostCache) save() error {
+	b, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(h.path), 0o700); err != nil {
+		return ignoreReadOnly(err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(h.path), ".host-*")
+	if err != nil {
+		return ignoreReadOnly(err)
+	}
+	_, err = tmp.Write(b)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), h.path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
+}
+
+// ignoreReadOnly forgives a place that may not be written to.
+func ignoreReadOnly(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	return err
+}
+
+// fileIdentity tells one build of a file from another without reading it.
+func fileIdentity(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano()), nil
+}

@@ -1,0 +1,249 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"vpod/pkg/container"
+	"vpod/pkg/image"
+)
+
+// images returns the image store, which opens itself when first used.
+func (e *Engine) images() *image.Store {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.imageStore == nil {
+		e.imageStore = image.Open(image.Options{
+			Root:    e.opts.Paths.Root,
+			RunRoot: e.opts.Paths.RunRoot,
+			Waiting: func(holder int) {
+				e.opts.Notice(fmt.Sprintf("waiting for another process (%d) that uses the image store", holder))
+			},
+		}, e.opts.Log)
+	}
+	return e.imageStore
+}
+
+// ensureImage returns the image of a new container, fetched as the policy says.
+func (e *Engine) ensureImage(ctx context.Context, opts CreateOptions) (image.Image, error) {
+	return e.Pull(ctx, opts.Image, opts.Pull)
+}
+
+// Pull fetches an image as the policy says and returns it.
+func (e *Engine) Pull(ctx context.Context, name string, opts PullOptions) (Image, error) {
+	policy, err := image.ParsePolicy(opts.Policy)
+	if err != nil {
+		return Image{}, err
+	}
+	got, err := e.images().Pull(ctx, name, image.PullOptions{
+		Policy:    policy,
+		Platform:  image.Platform(opts.Platform),
+		TLSVerify: opts.TLSVerify,
+		AuthFile:  opts.AuthFile,
+		Creds:     opts.Creds,
+		CertDir:   opts.CertDir,
+		Progress:  opts.Progress,
+	})
+	if err != nil {
+		return Image{}, err
+	}
+	if len(got) == 0 {
+		return Image{}, fmt.Errorf("%s holds no image", name)
+	}
+	return *got[0], nil
+}
+
+// Images lists images; with names, only those whose names match.
+func (e *Engine) Images(ctx context.Context, reference string, filters []string, all bool) ([]ImageSummary, error) {
+	return e.images().List(ctx, image.ListOptions{Filters: filters, Reference: reference, All: all, Labels: true})
+}
+
+// LookupImage finds one image.
+func (e *Engine) LookupImage(ctx context.Context, name string) (Image, error) {
+	img, err := e.images().Lookup(ctx, name)
+	if err != nil {
+		return Image{}, err
+	}
+	return *img, nil
+}
+
+// ImageExists reports whether there is an image by that name.
+func (e *Engine) ImageExists(ctx context.Context, name string) (bool, error) {
+	return e.images().Exists(ctx, name)
+}
+
+// InspectImage describes an image as `podman image inspect` does.
+func (e *Engine) InspectImage(ctx context.Context, name string) (*ImageInspect, error) {
+	return e.images().Inspect(ctx, name)
+}
+
+// Tag gives an image more names.
+func (e *Engine) Tag(ctx context.Context, name string, newNames []string) error {
+	return e.images().Tag(ctx, name, newNames...)
+}
+
+// Untag takes names from an image; all of them when none is given.
+func (e *Engine) Untag(ctx context.Context, name string, names []string) error {
+	return e.images().Untag(ctx, name, names...)
+}
+
+// Load reads images from an archive or a directory and returns their names (an
+// id where there is none). With input "" the archive comes from stdin.
+func (e *Engine) Load(ctx context.Context, input string, stdin io.Reader, progress io.Writer) ([]string, error) {
+	if input == "" {
+		return e.images().LoadReader(ctx, stdin, progress)
+	}
+	return e.images().Load(ctx, input, progress)
+}
+
+// SaveOptions say how images are written.
+type SaveOptions struct {
+	Format   string // "docker-archive" (default), "oci-archive", "oci-dir" or "docker-dir"
+	Output   string // path; "" is Stdout, archives only
+	Stdout   io.Writer
+	Compress bool
+	Multi    bool // several images in one archive
+	Progress io.Writer
+}
+
+// Save writes images to an archive or a directory.
+func (e *Engine) Save(ctx context.Context, names []string, opts SaveOptions) error {
+	return e.images().Save(ctx, image.SaveOptions{
+		Format:   image.Format(opts.Format),
+		Names:    names,
+		Multi:    opts.Multi,
+		Output:   opts.Output,
+		Writer:   opts.Stdout,
+		Compress: opts.Compress,
+		Progress: opts.Progress,
+	})
+}
+
+// RemoveImagesOptions say which images go and how.
+type RemoveImagesOptions struct {
+	Force   bool // remove containers made from them first, running ones too
+	All     bool
+	Ignore  bool // names that do not exist are passed over
+	NoPrune bool // keep the images below that have no name
+}
+
+// RemoveImages removes names and images. Containers hold their image: it is
+// refused, or, with Force, the containers are removed first.
+func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveImagesOptions) ([]ImageRemoved, error) {
+	removed, err := e.images().Remove(ctx, names, image.RemoveOptions{
+		Force:            opts.Force,
+		All:              opts.All,
+		Ignore:           opts.Ignore,
+		NoPrune:          opts.NoPrune,
+		InUse:            e.holders,
+		RemoveContainers: e.removeHolders,
+	})
+	errs := []error{err}
+	for _, r := range removed {
+		if !r.Deleted {
+			continue
+		}
+		if err := e.disks().Remove(ctx, r.ID); err != nil {
+			errs = append(errs, fmt.Errorf("remove the disk of image %s: %w", r.ID[:12], err))
+		}
+	}
+	return removed, errors.Join(errs...)
+}
+
+// holders are the ids of the containers made from an image.
+func (e *Engine) holders(ctx context.Context, imageID string) ([]string, error) {
+	db, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := db.ByImage(ctx, imageID)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, c := range list {
+		if _, _, gone, err := e.observe(ctx, c); err != nil {
+			return nil, err
+		} else if !gone {
+			ids = append(ids, c.Spec.ID)
+		}
+	}
+	return ids, nil
+}
+
+// removeHolders removes the containers made from an image.
+func (e *Engine) removeHolders(ctx context.Context, imageID string) error {
+	ids, err := e.holders(ctx, imageID)
+	if err != nil {
+		return err
+	}
+	zero := 0
+	var errs []error
+	for _, r := range e.Remove(ctx, Selection{Names: ids, Ignore: true}, RemoveOptions{Force: true, TimeoutSeconds: &zero}) {
+		errs = append(errs, r.Err)
+	}
+	return errors.Join(errs...)
+}
+
+// infoImages describes the image store for info.
+func (e *Engine) infoImages(ctx context.Context, out *InfoStore) error {
+	var err error
+	if out.GraphRoot, out.GraphDriverName, err = e.images().Root(ctx); err != nil {
+		return err
+	}
+	list, err := e.images().List(ctx, image.ListOptions{All: true})
+	if err != nil {
+		return err
+	}
+	out.ImageStore.Number = len(list)
+	others, err := e.images().OtherDrivers(ctx)
+	for _, driver := range others {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the store also holds images of driver %s, which %s does not see: set driver = %q in storage.conf for all your tools", driver, out.GraphDriverName, driver))
+	}
+	return err
+}
+
+// completionTimeout bounds how long a shell waits for a completion.
+const completionTimeout = 2 * time.Second
+
+// CompleteContainers returns names and short ids of containers in the given
+// states (any, when none is given), for shells. It never fails, it knows nothing then.
+func (e *Engine) CompleteContainers(ctx context.Context, states ...container.State) []string {
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	defer cancel()
+	all, err := e.observeAll(ctx)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, c := range all {
+		ok := len(states) == 0
+		for _, s := range states {
+			if c.Record.State == s || (s == container.Running && c.live != nil) {
+				ok = true
+			}
+		}
+		if ok {
+			out = append(out, c.Spec.Name, c.Spec.ID[:12])
+		}
+	}
+	return out
+}
+
+// CompleteImages returns names of images, for shells. It never fails.
+func (e *Engine) CompleteImages(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	defer cancel()
+	list, err := e.images().List(ctx, image.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, img := range list {
+		out = append(out, img.Names...)
+	}
+	return out
+}

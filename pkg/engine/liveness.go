@@ -1,0 +1,169 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"vpod/pkg/container"
+	"vpod/pkg/filelock"
+	"vpod/pkg/monitor"
+	"vpod/pkg/paths"
+)
+
+// What the record says is what was last written; what holds is what the
+// liveness lock says. This file brings the two together, for every verb that
+// reads a container.
+
+// observe returns the container as it truly is: a record that says "running"
+// while nobody holds the lock is brought up to date from exit.json, and what an
+// interrupted command left half done is finished. live is nil unless a monitor
+// (or a command about to start one) holds the lock. gone reports a container
+// that does not exist any more.
+func (e *Engine) observe(ctx context.Context, c container.Container) (now container.Container, live *monitor.Status, gone bool, err error) {
+	c, live, gone, err = e.settled(ctx, c)
+	if live != nil || gone || err != nil {
+		return c, live, gone, err
+	}
+	if c.Record.State == container.Removing || (c.Record.State == container.Exited && c.Spec.AutoRemove) {
+		removed, err := e.finishRemoval(ctx, c)
+		return c, nil, removed, err
+	}
+	return c, nil, false, nil
+}
+
+// settled is observe without finishing removals, which take the operation lock.
+func (e *Engine) settled(ctx context.Context, c container.Container) (now container.Container, live *monitor.Status, gone bool, err error) {
+	files := e.dirs.Container(c.Spec.ID)
+	held, err := filelock.Held(files.LiveLock())
+	if err != nil {
+		return c, nil, false, err
+	}
+	if held {
+		status, err := readStatus(files)
+		return c, status, false, err
+	}
+	if c.Record.State.Live() {
+		c, gone, err = e.settle(ctx, c, files)
+	}
+	return c, nil, gone, err
+}
+
+// settle writes down how a container ended whose monitor is gone.
+func (e *Engine) settle(ctx context.Context, c container.Container, files paths.Container) (container.Container, bool, error) {
+	db, err := e.state(ctx)
+	if err != nil {
+		return c, false, err
+	}
+	exit, exitErr := readExit(files)
+	updated := c
+	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error {
+		// Another command may have settled it, or started it again, in between.
+		if !r.State.Live() || !r.StartedAt.Equal(c.Record.StartedAt) {
+			updated.Record = *r
+			return nil
+		}
+		if held, err := filelock.Held(files.LiveLock()); err != nil || held {
+			updated.Record = *r
+			return err
+		}
+		applyExit(r, exit, exitErr, time.Now())
+		updated.Record = *r
+		return nil
+	})
+	if errors.Is(err, errNoContainer) {
+		return c, true, nil
+	}
+	if err != nil {
+		return c, false, fmt.Errorf("record how container %s ended: %w", c.Spec.Name, err)
+	}
+	if !updated.Record.State.Live() {
+		clearRunFiles(files)
+	}
+	return updated, false, nil
+}
+
+// lostMonitorExit is the exit code of a container whose monitor was killed: as
+// if its own process had been (128 + SIGKILL), for that is what happened to it.
+const lostMonitorExit = 137
+
+// applyExit turns what the monitor left into the record. exitErr is what
+// reading exit.json gave.
+func applyExit(r *container.Record, exit *monitor.Exit, exitErr error, now time.Time) {
+	wasStarting := r.State == container.Starting
+	r.State = container.Exited
+	if exitErr == nil {
+		if !exit.StartedAt.IsZero() {
+			r.StartedAt = exit.StartedAt
+		}
+		r.FinishedAt = exit.FinishedAt
+		r.ExitCode = exit.ExitCode
+		r.OOMKilled = exit.OOMKilled
+		r.RestartCount = exit.RestartCount
+		r.StoppedByUser = exit.StoppedByUser
+		r.Error = exit.Error
+		return
+	}
+	r.FinishedAt = now
+	r.ExitCode = lostMonitorExit
+	r.Error = "its monitor was killed, and the machine with it"
+	if wasStarting {
+		r.ExitCode = ExitOwnFailure
+		r.Error = "the command that started it was interrupted"
+	}
+	if !errors.Is(exitErr, fs.ErrNotExist) {
+		r.Error = fmt.Sprintf("its exit record cannot be read: %v", exitErr)
+	}
+}
+
+// readStatus reads what a living monitor says. Between taking the lock and the
+// first status there is nothing to read yet: that is "starting".
+func readStatus(files paths.Container) (*monitor.Status, error) {
+	b, err := os.ReadFile(files.Status())
+	if errors.Is(err, fs.ErrNotExist) {
+		return &monitor.Status{State: string(container.Starting)}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the monitor's status: %w", err)
+	}
+	var s monitor.Status
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("read the monitor's status %s: %w", files.Status(), err)
+	}
+	return &s, nil
+}
+
+// readExit reads how the container last ended.
+func readExit(files paths.Container) (*monitor.Exit, error) {
+	b, err := os.ReadFile(files.Exit())
+	if err != nil {
+		return nil, err
+	}
+	var x monitor.Exit
+	if err := json.Unmarshal(b, &x); err != nil {
+		return nil, err
+	}
+	return &x, nil
+}
+
+// clearRunFiles removes what a dead monitor left among the run files; the locks
+// stay, for others may have them open.
+func clearRunFiles(files paths.Container) {
+	for _, path := range []string{files.Status(), files.AttachSocket(), files.AgentSocket()} {
+		_ = os.Remove(path) // a leftover is harmless: it is replaced at the next start
+	}
+}
+
+// requireState returns a *container.StateError unless c is one of the allowed states.
+func requireState(c container.Container, verb, hint string, allowed ...container.State) error {
+	for _, s := range allowed {
+		if c.Record.State == s {
+			return nil
+		}
+	}
+	return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: verb, Hint: hint}
+}

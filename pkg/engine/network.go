@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"vpod/pkg/agentproto"
+	"vpod/pkg/container"
+	"vpod/pkg/monitor"
+	"vpod/pkg/network"
+	"vpod/pkg/qemu"
+	"vpod/pkg/sidecar"
+)
+
+// networkFacts plans a container's network with what the host has now, and finds
+// out that its ports can be had.
+func (e *Engine) networkFacts(spec container.Spec) (networkFacts, error) {
+	host, err := network.ReadHost(network.HostOptions{Path: os.Getenv("PATH")})
+	if err != nil {
+		return networkFacts{}, err
+	}
+	asked := spec.Network
+	if asked.Ports, err = network.ChoosePorts(asked.Ports); err != nil {
+		return networkFacts{}, err
+	}
+	p, err := network.New(network.Container{Name: spec.Name, Hostname: spec.Hostname, Network: asked}, host)
+	if err != nil {
+		return networkFacts{}, err
+	}
+	if err := network.CheckPorts(p.Ports, p.Passt != nil && host.IPv6()); err != nil {
+		return networkFacts{}, fmt.Errorf("container %s: %w", spec.Name, err)
+	}
+	return translateNetwork(spec.Network.Mode, p), nil
+}
+
+// translateNetwork puts a plan into the words of the monitor, QEMU and the agent.
+func translateNetwork(mode container.NetworkMode, p *network.Plan) networkFacts {
+	f := networkFacts{
+		Monitor: monitor.Network{Mode: mode, Ports: p.Ports},
+		Files:   p.Files,
+	}
+	if p.NIC == nil {
+		return f
+	}
+	f.Guest = []agentproto.NIC{*p.NIC}
+	f.NIC = &qemu.NIC{MAC: p.NIC.MAC, MTU: p.NIC.MTU}
+	f.Monitor.Addresses = p.NIC.Addresses
+	f.Monitor.Gateway = p.NIC.Gateways[0]
+	switch {
+	case p.Passt != nil:
+		f.Monitor.Passt, f.Monitor.PasstArgs = p.Passt.Path, p.Passt.Args
+	case p.User != nil:
+		f.NIC.User = &qemu.UserNet{Network: p.User.Network, Host: p.User.Host, DNS: p.User.DNS, Guest: p.User.Guest}
+		for _, m := range p.Ports {
+			f.NIC.User.Forwards = append(f.NIC.User.Forwards, qemu.Forward{
+				Protocol: m.Protocol, HostIP: m.HostIP, HostPort: int(m.HostPort), GuestPort: int(m.ContainerPort),
+			})
+		}
+	}
+	return f
+}
+
+// resolveNetwork completes what a new container's network lacks.
+func resolveNetwork(n container.Network, servers, searches, options []string) (container.Network, error) {
+	if n.Mode == "" {
+		n.Mode = container.NetworkUser
+	}
+	if n.Mode == container.NetworkUser {
+		if n.MAC == "" {
+			n.MAC = network.NewMAC()
+		}
+		n.DNS = orDefault(n.DNS, servers)
+		n.DNSSearch = orDefault(n.DNSSearch, searches)
+		n.DNSOptions = orDefault(n.DNSOptions, options)
+	}
+	return n, network.Validate(n)
+}
+
+// orDefault is the list, or, when it is empty, a copy of the default one.
+func orDefault(list, def []string) []string {
+	if len(list) > 0 {
+		return list
+	}
+	return slices.Clone(def)
+}
+
+// networkHelper says what stands behind a machine's NIC here.
+func networkHelper() string {
+	if path, err := sidecar.FindPasst(os.Getenv("PATH")); err == nil {
+		return path
+	}
+	return "built into QEMU"
+}

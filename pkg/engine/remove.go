@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"vpod/pkg/container"
+	"vpod/pkg/filelock"
+	"vpod/pkg/paths"
+)
+
+// Remove removes containers with all they have on disk. Running ones are
+// refused unless Force stops them first.
+func (e *Engine) Remove(ctx context.Context, sel Selection, opts RemoveOptions) []Result {
+	return e.each(ctx, sel, nil, func(ctx context.Context, c chosen) error {
+		return e.remove(ctx, c.Container, opts)
+	})
+}
+
+// remove removes one container.
+func (e *Engine) remove(ctx context.Context, c container.Container, opts RemoveOptions) error {
+	if c.Record.State.Live() {
+		if !opts.Force {
+			return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "remove", Hint: "stop it first, or use --force"}
+		}
+		if err := e.stop(ctx, c, StopOptions{TimeoutSeconds: opts.TimeoutSeconds}); err != nil {
+			return err
+		}
+	}
+	_, err := e.finishRemoval(ctx, c)
+	return err
+}
+
+// finishRemoval removes a container that does not run: first the state says
+// so, then the files go, then the row, so that whoever comes after an
+// interruption can go on. It reports false when another command has the
+// container in hand.
+func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool, error) {
+	files := e.dirs.Container(c.Spec.ID)
+	if err := os.MkdirAll(files.Run, 0o700); err != nil {
+		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
+	}
+	op, err := filelock.Lock(ctx, files.OpLock())
+	if errors.Is(err, os.ErrNotExist) { // the directory went while waiting: another command was faster
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
+	}
+	defer op.Close()
+	if held, err := filelock.Held(files.LiveLock()); err != nil || held {
+		if held {
+			err = &container.StateError{Name: c.Spec.Name, Have: container.Running, Verb: "remove", Hint: "it was started meanwhile"}
+		}
+		return false, err
+	}
+	db, err := e.state(ctx)
+	if err != nil {
+		return false, err
+	}
+	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error {
+		if r.State.Live() { // its monitor is gone: see liveness.go
+			exit, exitErr := readExit(files)
+			applyExit(r, exit, exitErr, r.FinishedAt)
+		}
+		return nil
+	})
+	if err == nil {
+		err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error { r.State = container.Removing; return nil })
+	}
+	if errors.Is(err, errNoContainer) {
+		return true, removeFiles(files) // another command was faster
+	}
+	if err != nil {
+		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
+	}
+	if err := e.dropRootfs(ctx, c.Spec); err != nil {
+		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
+	}
+	if err := removeFiles(files); err != nil {
+		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
+	}
+	if c.Spec.Log.Path != "" && c.Spec.Log.Path != files.Log() {
+		// A log the user put elsewhere goes with the container too, as in Podman.
+		if err := os.Remove(c.Spec.Log.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			e.opts.Notice(fmt.Sprintf("the log of container %s stays: %v", c.Spec.Name, err))
+		}
+	}
+	if err := db.Delete(ctx, c.Spec.ID); err != nil && !errors.Is(err, errNoContainer) {
+		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
+	}
+	return true, nil
+}
+
+// removeFiles removes both directories of a container.
+func removeFiles(files paths.Container) error {
+	return errors.Join(os.RemoveAll(files.Data), os.RemoveAll(files.Run))
+}
+
+// Release is the body of the hidden verb "release", run by a monitor whose
+// container was to be removed at its end and whose user is gone.
+func (e *Engine) Release(ctx context.Context, id string) error {
+	c, _, err := e.find(ctx, id) // removes an ended --rm container on the way
+	if errors.Is(err, errNoContainer) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.releaseRootfs(ctx, c.Spec)
+}

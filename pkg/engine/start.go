@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"vpod/pkg/container"
+	"vpod/pkg/filelock"
+	"vpod/pkg/monitor"
+	"vpod/pkg/paths"
+	"vpod/pkg/store"
+)
+
+// Start starts a container that does not run. Attached, it returns when the
+// container has ended, with its exit code, or with ErrDetached; detached, when
+// the first process runs. Starting a running container does nothing, or attaches
+// to it.
+func (e *Engine) Start(ctx context.Context, nameOrID string, opts StartOptions) (int, error) {
+	c, live, err := e.find(ctx, nameOrID)
+	if err != nil {
+		return ExitOwnFailure, err
+	}
+	if live != nil {
+		if opts.Attach == nil {
+			return 0, nil
+		}
+		return e.attach(ctx, c, *opts.Attach)
+	}
+	if err := e.prepareStore(c.Spec); err != nil {
+		return ExitOwnFailure, err
+	}
+	return e.start(ctx, c.Spec, opts)
+}
+
+// StartSelected starts several containers, detached.
+func (e *Engine) StartSelected(ctx context.Context, sel Selection) []Result {
+	return e.each(ctx, sel, notLive, func(ctx context.Context, c chosen) error {
+		_, err := e.Start(ctx, c.Spec.ID, StartOptions{})
+		return err
+	})
+}
+
+// notLive keeps containers that can be started.
+func notLive(c container.Container) bool { return !c.Record.State.Live() }
+
+// start does the work of Start under the container's operation lock.
+func (e *Engine) start(ctx context.Context, spec container.Spec, opts StartOptions) (int, error) {
+	files := e.dirs.Container(spec.ID)
+	if err := files.Make(); err != nil {
+		return ExitOwnFailure, err
+	}
+	op, err := filelock.Lock(ctx, files.OpLock())
+	if err != nil {
+		return ExitOwnFailure, err
+	}
+	defer op.Close()
+	session, err := e.launch(ctx, spec, files, opts.Attach)
+	if err != nil {
+		return exitCodeOf(err), err
+	}
+	op.Close()
+	if opts.Attach == nil {
+		return 0, nil
+	}
+	return session.wait(ctx, e)
+}
+
+// launch starts the monitor of a container whose operation lock is held, and
+// returns when its first process runs. The attached session, if one was asked
+// for, is open by then; the caller waits for it.
+func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Container, streams *Streams) (*session, error) {
+	db, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := db.Get(ctx, spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	c, live, gone, err := e.settled(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if gone {
+		return nil, &store.NotFoundError{NameOrID: spec.Name}
+	}
+	if live != nil {
+		return nil, &container.StateError{Name: spec.Name, Have: container.Running, Verb: "start", Hint: "another command started it at the same time"}
+	}
+	if err := requireState(c, "start", "", container.Created, container.Exited); err != nil {
+		return nil, err
+	}
+	orders, err := e.orders(ctx, c, files)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := filelock.TryLock(files.LiveLock())
+	if err != nil {
+		return nil, fmt.Errorf("start container %s: %w", spec.Name, err)
+	}
+	defer lock.Close()
+	if err := os.Remove(files.Exit()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove the last exit record: %w", err)
+	}
+	if err := writeLaunch(files.Launch(), orders); err != nil {
+		return nil, err
+	}
+	before := c.Record
+	if err := e.setState(ctx, spec.ID, func(r *container.Record) { r.State = container.Starting; r.Error = "" }); err != nil {
+		return nil, err
+	}
+	m, err := spawnMonitor(files, lock)
+	if err != nil {
+		return nil, errors.Join(err, e.startFailed(ctx, spec.ID, before, err))
+	}
+	defer m.Close()
+	s, err := e.handshake(ctx, m, c, files, streams)
+	if err != nil {
+		lock.Close()
+		return nil, errors.Join(err, e.startFailed(ctx, spec.ID, before, err))
+	}
+	err = e.setState(ctx, spec.ID, func(r *container.Record) {
+		r.State = container.Running
+		r.StartedAt = time.Now()
+		r.MonitorPID = m.pid
+		r.StoppedByUser = false
+	})
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("record that container %s runs: %w", spec.Name, err)
+	}
+	return s, nil
+}
+
+// handshake waits for the machine, attaches, lets the first process run and
+// waits until it does.
+func (e *Engine) handshake(ctx context.Context, m *monitorProcess, c container.Container, files paths.Container, streams *Streams) (*session, error) {
+	if err := m.await(ctx, monitor.ReportReady, c.Spec.Name); err != nil {
+		return nil, err
+	}
+	var s *session
+	if streams != nil {
+		var err error
+		if s, err = openSession(ctx, files, c.Spec, *streams, true); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.goAhead(); err != nil {
+		s.close()
+		return nil, fmt.Errorf("tell the monitor of %s to go ahead: %w", c.Spec.Name, err)
+	}
+	if err := m.await(ctx, monitor.ReportStarted, c.Spec.Name); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// startFailed writes down that a start did not succeed. The caller reports why.
+func (e *Engine) startFailed(ctx context.Context, id string, before container.Record, cause error) error {
+	ctx = context.WithoutCancel(ctx)
+	err := e.setState(ctx, id, func(r *container.Record) {
+		if r.State != container.Starting {
+			return
+		}
+		r.State = container.Exited
+		r.StartedAt = before.StartedAt
+		r.FinishedAt = time.Now()
+		r.ExitCode = exitCodeOf(cause)
+		r.Error = cause.Error()
+	})
+	if errors.Is(err, errNoContainer) {
+		return nil
+	}
+	return err
+}
+
+// setState updates a container's record.
+func (e *Engine) setState(ctx context.Context, id string, change func(*container.Record)) error {
+	db, err := e.state(ctx)
+	if err != nil {
+		return err
+	}
+	return db.Update(ctx, id, func(r *container.Record) error { change(r); return nil })
+}
+
+// exitCodeOf is the exit code a command should end with after err.
+func exitCodeOf(err error) int {
+	var exit *ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.Code
+	}
+	return ExitOwnFailure
+}
+
+// writeLaunch writes the monitor's orders: a temporary file, renamed.
+func writeLaunch(path string, l *monitor.Launch) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("encode launch orders: %w", err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".launch-*")
+	if err != nil {
+		return fmt.Errorf("write launch orders: %w", err)
+	}
+	_, err = tmp.Write(b)
+	if err := errors.Join(err, tmp.Close()); err != nil {
+		os.Remove(tmp.Name())
+		return fmt.Errorf("write launch orders: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		os.Remove(tmp.Name())
+		return fmt.Errorf("write launch orders: %w", err)
+	}
+	return nil
+}

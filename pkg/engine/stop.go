@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vpod/pkg/container"
+	"vpod/pkg/filelock"
+	"vpod/pkg/monitor"
+)
+
+// parallelVerbs bounds how many containers one command works on at once.
+const parallelVerbs = 8
+
+// each applies a verb to every chosen container, several at once, and returns
+// the results in the order of the selection.
+func (e *Engine) each(ctx context.Context, sel Selection, wanted func(container.Container) bool, do func(context.Context, chosen) error) []Result {
+	list, err := e.choose(ctx, sel, wanted)
+	if err != nil {
+		return []Result{{Err: err}}
+	}
+	results := make([]Result, len(list))
+	slots := make(chan struct{}, parallelVerbs)
+	var wg sync.WaitGroup
+	for i, c := range list {
+		results[i] = c.Result
+		if c.Err != nil {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			results[i].Err = do(ctx, c)
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// isLive keeps containers that have a monitor.
+func isLive(c container.Container) bool { return c.Record.State.Live() }
+
+// Stop stops containers: their stop signal, then, after the timeout, SIGKILL.
+// Stopping one that does not run does nothing.
+func (e *Engine) Stop(ctx context.Context, sel Selection, opts StopOptions) []Result {
+	return e.each(ctx, sel, isLive, func(ctx context.Context, c chosen) error {
+		if c.live == nil {
+			if c.Record.State == container.Created {
+				return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "stop", Hint: "only running containers can be stopped"}
+			}
+			return nil
+		}
+		return e.stop(ctx, c.Container, opts)
+	})
+}
+
+// Times a monitor gets beyond what the user's timeout allows, before it is
+// itself killed: for SIGKILL, the guest's shutdown and QEMU's end.
+const monitorGrace = 20 * time.Second
+
+// stop stops one container and waits until it has truly ended.
+func (e *Engine) stop(ctx context.Context, c container.Container, opts StopOptions) error {
+	files := e.dirs.Container(c.Spec.ID)
+	timeout := time.Duration(c.Spec.StopTimeoutSeconds) * time.Second
+	if opts.TimeoutSeconds != nil {
+		timeout = time.Duration(*opts.TimeoutSeconds) * time.Second
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout+monitorGrace)
+	defer cancel()
+	err := monitor.Stop(limited, files.AttachSocket(), c.Spec.ID, monitor.StopOptions{Timeout: &timeout})
+	if ctx.Err() != nil {
+		return fmt.Errorf("stop container %s: %w", c.Spec.Name, ctx.Err())
+	}
+	if err != nil || limited.Err() != nil {
+		if err := e.killMonitor(ctx, c); err != nil {
+			return err
+		}
+	}
+	if err := e.awaitEnd(limited, c); err != nil {
+		return err
+	}
+	_, _, err = e.find(ctx, c.Spec.ID) // settles the record
+	if errors.Is(err, errNoContainer) {
+		return nil
+	}
+	return err
+}
+
+// awaitEnd waits until nobody holds the container's liveness lock.
+func (e *Engine) awaitEnd(ctx context.Context, c container.Container) error {
+	lock, err := filelock.Lock(ctx, e.dirs.Container(c.Spec.ID).LiveLock())
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile, with its directory
+			return nil
+		}
+		return fmt.Errorf("wait for the end of container %s: %w", c.Spec.Name, err)
+	}
+	return lock.Close()
+}
+
+// killMonitor ends a monitor that does not answer. QEMU and the helpers die
+// with it. The process is told by a pidfd from another that has its number by now.
+func (e *Engine) killMonitor(ctx context.Context, c container.Container) error {
+	files := e.dirs.Container(c.Spec.ID)
+	status, err := readStatus(files)
+	if err != nil || status.MonitorPID <= 0 {
+		return fmt.Errorf("container %s does not answer and its monitor is unknown: %w", c.Spec.Name, errors.Join(err))
+	}
+	fd, err := unix.PidfdOpen(status.MonitorPID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find the monitor of container %s: %w", c.Spec.Name, err)
+	}
+	defer unix.Close(fd)
+	// The lock is still held, so the status file is of the monitor that lives: the number is its own.
+	if held, err := filelock.Held(files.LiveLock()); err != nil || !held {
+		return err
+	}
+	e.opts.Notice(fmt.Sprintf("the monitor of container %s does not answer: killing it", c.Spec.Name))
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill the monitor of container %s: %w", c.Spec.Name, err)
+	}
+	return nil
+}
+
+// Kill sends a signal to the first process of running containers.
+func (e *Engine) Kill(ctx context.Context, sel Selection, signal int) []Result {
+	return e.each(ctx, sel, isLive, func(ctx context.Context, c chosen) error {
+		if c.live == nil {
+			return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "kill", Hint: "can only kill running containers"}
+		}
+		if err := monitor.Kill(ctx, e.dirs.Container(c.Spec.ID).AttachSocket(), c.Spec.ID, signal, false); err != nil {
+			return fmt.Errorf("kill container %s: %w", c.Spec.Name, err)
+		}
+		if signal == int(unix.SIGKILL) && c.Spec.Restart.Name != "always" {
+			// Podman's kill returns when the state says so; a killed machine ends within moments.
+			limited, cancel := context.WithTimeout(ctx, monitorGrace)
+			defer cancel()
+			_ = e.awaitEnd(limited, c.Container) // a restart policy may keep it alive: not an error
+		}
+		return nil
+	})
+}
+
+// Restart stops containers that run and starts all of them; with runningOnly,
+// those that do not run are left alone.
+func (e *Engine) Restart(ctx context.Context, sel Selection, opts StopOptions, runningOnly bool) []Result {
+	var wanted func(container.Container) bool
+	if runningOnly {
+		wanted = isLive
+	}
+	return e.each(ctx, sel, wanted, func(ctx context.Context, c chosen) error {
+		if c.live != nil {
+			if c.Spec.AutoRemove {
+				return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "restart", Hint: "it is removed as soon as it stops (--rm)"}
+			}
+			if err := e.stop(ctx, c.Container, opts); err != nil {
+				return err
+			}
+		} else if runningOnly {
+			return nil
+		}
+		_, err := e.Start(ctx, c.Spec.ID, StartOptions{})
+		return err
+	})
+}

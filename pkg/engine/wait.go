@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"vpod/pkg/container"
+	"vpod/pkg/monitor"
+)
+
+// defaultWaitInterval is how often Wait looks for a condition other than the
+// end, which announces itself.
+const defaultWaitInterval = 250 * time.Millisecond
+
+// Wait waits until every selected container meets a condition, by default that
+// it has ended, and returns their exit codes in the order of the results. A
+// condition other than the end gives -1, as in podman-wait(1).
+func (e *Engine) Wait(ctx context.Context, sel Selection, opts WaitOptions) ([]int, []Result) {
+	sel.Ignore = sel.Ignore || opts.Ignore
+	for _, cond := range opts.Conditions {
+		if !slices.Contains(waitConditions, cond) {
+			return nil, []Result{{Err: fmt.Errorf("unknown condition %q: the conditions are %v", cond, waitConditions)}}
+		}
+	}
+	list, err := e.choose(ctx, sel, nil)
+	if err != nil {
+		return nil, []Result{{Err: err}}
+	}
+	codes, results := make([]int, len(list)), make([]Result, len(list))
+	for i, c := range list {
+		results[i], codes[i] = c.Result, -1
+		if c.Err != nil {
+			if errors.Is(c.Err, errNoContainer) && opts.Ignore {
+				results[i].Err = nil
+			}
+			continue
+		}
+		codes[i], results[i].Err = e.waitOne(ctx, c, opts)
+	}
+	return codes, results
+}
+
+// waitConditions are the words --condition takes.
+var waitConditions = []string{"created", "exited", "removing", "running", "starting", "restarting", "stopped", "stopping"}
+
+// ends reports whether a condition is that the container has ended.
+func ends(condition string) bool { return condition == "stopped" || condition == "exited" }
+
+// waitOne waits for one container.
+func (e *Engine) waitOne(ctx context.Context, c chosen, opts WaitOptions) (int, error) {
+	if len(opts.Conditions) == 0 || (len(opts.Conditions) == 1 && ends(opts.Conditions[0])) {
+		return e.waitEnd(ctx, c)
+	}
+	interval := opts.Interval
+	if interval <= 0 {
+		interval = defaultWaitInterval
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		now, live, err := e.find(ctx, c.Spec.ID)
+		if errors.Is(err, errNoContainer) {
+			return -1, nil // nothing more will become of it
+		}
+		if err != nil {
+			return -1, err
+		}
+		state := chosen{Container: now, live: live}.shownState()
+		for _, want := range opts.Conditions {
+			if ends(want) && state == string(container.Exited) {
+				return now.Record.ExitCode, nil
+			}
+			if state == want {
+				return -1, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// waitEnd waits for the end of a container, also of one that is removed by it:
+// the monitor tells the exit to whoever is attached.
+func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
+	if c.live == nil {
+		if c.Record.State == container.Created {
+			return e.waitStart(ctx, c)
+		}
+		return c.Record.ExitCode, nil
+	}
+	files := e.dirs.Container(c.Spec.ID)
+	exit, err := monitor.Attach(ctx, files.AttachSocket(), c.Spec.ID, monitor.Streams{})
+	if ctx.Err() != nil {
+		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())
+	}
+	if err != nil && !errors.Is(err, monitor.ErrGone) {
+		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, err)
+	}
+	lost := err != nil
+	if err := e.awaitEnd(ctx, c.Container); err != nil {
+		return -1, err
+	}
+	now, live, err := e.find(ctx, c.Spec.ID)
+	switch {
+	case errors.Is(err, errNoContainer) && !lost:
+		return exit.ExitCode, nil
+	case err != nil:
+		return -1, err
+	case lost && live != nil: // it was not there yet when asked
+		return e.waitEnd(ctx, chosen{Container: now, live: live})
+	case lost:
+		return now.Record.ExitCode, nil
+	}
+	return exit.ExitCode, nil
+}
+
+// waitStart waits for a container that was never started: first until it runs.
+func (e *Engine) waitStart(ctx context.Context, c chosen) (int, error) {
+	tick := time.NewTicker(defaultWaitInterval)
+	defer tick.Stop()
+	for {
+		now, live, err := e.find(ctx, c.Spec.ID)
+		if errors.Is(err, errNoContainer) {
+			return -1, nil
+		}
+		if err != nil {
+			return -1, err
+		}
+		if live != nil || now.Record.State != container.Created {
+			return e.waitEnd(ctx, chosen{Container: now, live: live})
+		}
+		select {
+		case <-ctx.Done():
+			return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
