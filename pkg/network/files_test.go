@@ -2,6 +2,8 @@ package network
 
 import (
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -44,60 +46,69 @@ func TestHostsFile(t *testing.T) {
 	}
 }
 
+func TestChooseServers(t *testing.T) {
+	tests := []struct {
+		name  string
+		asked []string
+		host  []string
+		ipv6  bool
+		want  nameServers
+	}{
+		{name: "empty host", want: nameServers{addrs: []string{dnsAddr}, forward4: true}},
+		{name: "as the host", host: []string{"192.0.2.53", "192.0.2.54", "192.0.2.53"}, want: nameServers{addrs: []string{"192.0.2.53", "192.0.2.54"}}},
+		{name: "systemd-resolved", host: []string{"127.0.0.53"}, want: nameServers{addrs: []string{dnsAddr}, forward4: true}},
+		{name: "unspecified", host: []string{"0.0.0.0"}, want: nameServers{addrs: []string{dnsAddr}, forward4: true}},
+		{name: "loopback, then outside", host: []string{"127.0.0.1", "::1", "192.0.2.53"}, want: nameServers{addrs: []string{dnsAddr, "192.0.2.53"}, forward4: true}},
+		{name: "outside, then loopback", host: []string{"192.0.2.53", "127.0.0.1"}, want: nameServers{addrs: []string{"192.0.2.53"}}},
+		{name: "both loopbacks", host: []string{"::1", "127.0.0.1"}, ipv6: true, want: nameServers{addrs: []string{dns6Addr, dnsAddr}, forward4: true, forward6: true}},
+		{name: "IPv6 out of reach", host: []string{"2001:db8::53", "fe80::1%eth0", "nonsense"}, want: nameServers{addrs: []string{dnsAddr}, forward4: true}},
+		{name: "IPv6", host: []string{"2001:db8::53", "fe80::1%eth0", "fe80::1"}, ipv6: true, want: nameServers{addrs: []string{"2001:db8::53"}}},
+		{name: "the user's", asked: []string{"9.9.9.9", "127.0.0.1"}, host: []string{"127.0.0.53"}, want: nameServers{addrs: []string{"9.9.9.9", "127.0.0.1"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := chooseServers(tt.asked, tt.host, tt.ipv6); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("chooseServers(%q, %q) = %+v, want %+v", tt.asked, tt.host, got, tt.want)
+			}
+		})
+	}
+}
+
 func TestResolvConf(t *testing.T) {
 	tests := []struct {
-		name   string
-		config resolvConfig
-		want   string
+		name, host      string
+		search, options []string
+		want            string
 	}{
-		{name: "empty host", want: "nameserver 10.0.2.3\n"},
+		{name: "empty host", want: "nameserver 192.0.2.1\nnameserver 192.0.2.2\n"},
 		{
-			name:   "as the host",
-			config: resolvConfig{host: []byte("# made by hand\nsearch a.example b.example\nnameserver 192.0.2.53 # first\nnameserver 192.0.2.54\noptions edns0 trust-ad\n")},
-			want:   "search a.example b.example\nnameserver 192.0.2.53\nnameserver 192.0.2.54\noptions edns0 trust-ad\n",
+			name: "as the host", host: "# made by hand\nsearch a.example b.example # two\nnameserver 192.0.2.53\noptions edns0 trust-ad\n",
+			want: "search a.example b.example\nnameserver 192.0.2.1\nnameserver 192.0.2.2\noptions edns0 trust-ad\n",
 		},
 		{
-			name:   "systemd-resolved",
-			config: resolvConfig{host: []byte("nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch .\n")},
-			want:   "nameserver 10.0.2.3\noptions edns0 trust-ad\n",
+			name: "no search on the host", host: "options edns0 trust-ad\nsearch .\n",
+			want: "nameserver 192.0.2.1\nnameserver 192.0.2.2\noptions edns0 trust-ad\n",
 		},
 		{
-			name:   "two on the loopback and one outside",
-			config: resolvConfig{host: []byte("nameserver 127.0.0.1\nnameserver ::1\nnameserver 192.0.2.53\n")},
-			want:   "nameserver 10.0.2.3\nnameserver 192.0.2.53\n",
+			name: "the user's", host: "search a\noptions edns0\n", search: []string{"x", "y"}, options: []string{"ndots:2"},
+			want: "search x y\nnameserver 192.0.2.1\nnameserver 192.0.2.2\noptions ndots:2\n",
 		},
+		{name: "no search", host: "search a\n", search: []string{"."}, want: "nameserver 192.0.2.1\nnameserver 192.0.2.2\n"},
 		{
-			name:   "IPv6 out of reach",
-			config: resolvConfig{host: []byte("nameserver 2001:db8::53\nnameserver fe80::1%eth0\nnameserver nonsense\n")},
-			want:   "nameserver 10.0.2.3\n",
-		},
-		{
-			name:   "IPv6",
-			config: resolvConfig{ipv6: true, host: []byte("nameserver 2001:db8::53\nnameserver fe80::1%eth0\nnameserver fe80::1\n")},
-			want:   "nameserver 2001:db8::53\n",
-		},
-		{
-			name:   "all the user's",
-			config: resolvConfig{host: []byte("search a\nnameserver 192.0.2.53\noptions edns0\n"), servers: []string{"9.9.9.9", "::1"}, search: []string{"x", "y"}, options: []string{"ndots:2"}},
-			want:   "search x y\nnameserver 9.9.9.9\nnameserver ::1\noptions ndots:2\n",
-		},
-		{
-			name:   "no search",
-			config: resolvConfig{host: []byte("search a\nnameserver 192.0.2.53\n"), search: []string{"."}},
-			want:   "nameserver 192.0.2.53\n",
-		},
-		{
-			name:   "domain",
-			config: resolvConfig{host: []byte("domain a\nnameserver 192.0.2.53\nsortlist 130.155.160.0\n;x\noptions rotate\noptions timeout:1\n")},
-			want:   "search a\nnameserver 192.0.2.53\noptions rotate timeout:1\n",
+			name: "domain", host: "domain a\nsortlist 130.155.160.0\n;x\noptions rotate\noptions timeout:1",
+			want: "search a\nnameserver 192.0.2.1\nnameserver 192.0.2.2\noptions rotate timeout:1\n",
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.config.forwarder = dnsAddr
-			if got := string(resolvConf(tt.config)); got != tt.want {
+			got := string(resolvConf([]string{"192.0.2.1", "192.0.2.2"}, parseResolvConf([]byte(tt.host)), tt.search, tt.options))
+			if got != tt.want {
 				t.Errorf("resolvConf = %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+	host := parseResolvConf([]byte("nameserver 192.0.2.53 # first\n nameserver 2001:db8::53\nnameserver\n"))
+	if want := []string{"192.0.2.53", "2001:db8::53"}; !slices.Equal(host.servers, want) {
+		t.Errorf("servers = %q, want %q", host.servers, want)
 	}
 }

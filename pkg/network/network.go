@@ -83,20 +83,21 @@ func New(c Container, host Host) (*Plan, error) {
 	if err := Validate(c.Network); err != nil {
 		return nil, err
 	}
-	var p *Plan
+	p := &Plan{}
+	var servers nameServers
 	var err error
 	switch c.Network.Mode {
 	case container.NetworkNone:
-		p = &Plan{}
 	case container.NetworkUser:
-		p, err = planUser(c.Network, host)
+		servers = chooseServers(c.Network.DNS, parseResolvConf(host.ResolvConf).servers, host.Passt != "" && host.IPv6())
+		p, err = planUser(c.Network, host, servers)
 	default:
 		err = fmt.Errorf("unknown network mode %q", c.Network.Mode)
 	}
 	if err != nil {
 		return nil, err
 	}
-	p.Files, err = planFiles(c, host, p.NIC != nil)
+	p.Files, err = planFiles(c, host, p.NIC != nil, servers.addrs)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func New(c Container, host Host) (*Plan, error) {
 }
 
 // planUser plans user-mode networking.
-func planUser(n container.Network, host Host) (*Plan, error) {
+func planUser(n container.Network, host Host, servers nameServers) (*Plan, error) {
 	ports, err := expandPorts(n.Ports)
 	if err != nil {
 		return nil, err
@@ -132,12 +133,18 @@ func planUser(n container.Network, host Host) (*Plan, error) {
 		return nil, err
 	}
 	config := sidecar.PasstConfig{
-		Guest: netip.MustParsePrefix(guestPrefix), Gateway: netip.MustParseAddr(gatewayAddr), DNS: netip.MustParseAddr(dnsAddr),
+		Guest: netip.MustParsePrefix(guestPrefix), Gateway: netip.MustParseAddr(gatewayAddr),
 		GatewayMAC: gatewayMAC, MTU: passtMTU, Ports: ports,
+	}
+	if servers.forward4 {
+		config.DNS = netip.MustParseAddr(dnsAddr)
+	}
+	if servers.forward6 {
+		config.DNS6 = netip.MustParseAddr(dns6Addr)
 	}
 	if host.IPv6() {
 		config.Guest6 = netip.MustParsePrefix(guest6Prefix)
-		config.Gateway6, config.DNS6 = netip.MustParseAddr(gateway6Addr), netip.MustParseAddr(dns6Addr)
+		config.Gateway6 = netip.MustParseAddr(gateway6Addr)
 		config.Interface = host.Interface6
 		p.NIC.Addresses = append(p.NIC.Addresses, guest6Prefix)
 		p.NIC.Gateways = append(p.NIC.Gateways, gateway6Addr)
@@ -148,7 +155,7 @@ func planUser(n container.Network, host Host) (*Plan, error) {
 }
 
 // planFiles writes the files a container finds in /etc.
-func planFiles(c Container, host Host, connected bool) ([]agentproto.File, error) {
+func planFiles(c Container, host Host, connected bool, servers []string) ([]agentproto.File, error) {
 	const mode = 0o644
 	files := []agentproto.File{{Path: "/etc/hostname", Mode: mode, Data: []byte(c.Hostname + "\n")}}
 	if !c.Network.NoHosts {
@@ -166,10 +173,7 @@ func planFiles(c Container, host Host, connected bool) ([]agentproto.File, error
 		files = append(files, agentproto.File{Path: "/etc/hosts", Mode: mode, Data: data})
 	}
 	if connected && !slices.Equal(c.Network.DNS, []string{"none"}) {
-		data := resolvConf(resolvConfig{
-			host: host.ResolvConf, forwarder: dnsAddr, ipv6: host.Passt != "" && host.IPv6(),
-			servers: c.Network.DNS, search: c.Network.DNSSearch, options: c.Network.DNSOptions,
-		})
+		data := resolvConf(servers, parseResolvConf(host.ResolvConf), c.Network.DNSSearch, c.Network.DNSOptions)
 		files = append(files, agentproto.File{Path: "/etc/resolv.conf", Mode: mode, Data: data})
 	}
 	return files, nil

@@ -93,6 +93,7 @@ func TestNew(t *testing.T) {
 		{name: "user", c: user(container.Network{Ports: mappings(t, "127.0.0.1:8080:80", "9000-9001:90-91/udp")}), host: testHost()},
 		{name: "passt", c: user(container.Network{Ports: mappings(t, "127.0.0.1:8080:80", "9000-9001:90-91/udp")}), host: withPasst(nil)},
 		{name: "passt-ipv6", c: user(container.Network{Ports: mappings(t, "[::1]:8080:80")}), host: withPasst(func(h *Host) { h.Interface6 = "wlan0" })},
+		{name: "passt-resolved", c: user(container.Network{}), host: withPasst(func(h *Host) { h.ResolvConf = []byte("nameserver 127.0.0.53\n") })},
 		{name: "files", c: user(container.Network{
 			AddHosts: []string{"db:10.1.1.1", "gate:host-gateway"}, DNS: []string{"9.9.9.9"}, DNSSearch: []string{"x.example"}, DNSOptions: []string{"ndots:3"},
 		}), host: withPasst(nil)},

@@ -8,50 +8,57 @@ import (
 	"strings"
 )
 
-// resolvConfig is what an /etc/resolv.conf is made of.
-type resolvConfig struct {
-	host      []byte // the host's file
-	forwarder string // address in the guest whose queries the back end leads to the host's first server
-	ipv6      bool   // the guest has IPv6
-
-	// What the user asked; empty takes the host's. A search of "." is none.
-	servers, search, options []string
+// nameServers are the servers of a guest, and the forwarders it needs from the
+// back end of its NIC.
+type nameServers struct {
+	addrs              []string
+	forward4, forward6 bool // dnsAddr, dns6Addr
 }
 
-// resolvConf writes an /etc/resolv.conf. The host's servers are used as they are
-// where the guest reaches them; those on the host's loopback, as systemd-resolved,
-// through the forwarder. Forwarders answer by UDP alone, hence no more of them than
-// needed.
-func resolvConf(c resolvConfig) []byte {
-	host := parseResolvConf(c.host)
-	servers := c.servers
-	if len(servers) == 0 {
-		for _, s := range host.servers {
-			addr, err := netip.ParseAddr(s)
-			switch {
-			case err != nil:
-				continue
-			case addr.IsLoopback() || addr.IsUnspecified():
-				s = c.forwarder
-			case addr.Zone() != "" || addr.IsLinkLocalUnicast() || addr.Is6() && !c.ipv6:
-				continue // out of the guest's reach
-			}
-			if !slices.Contains(servers, s) {
-				servers = append(servers, s)
-			}
+// chooseServers returns asked when that is not empty, else the host's servers as
+// the guest reaches them: directly where it can; those on the host's loopback, as
+// systemd-resolved, through a forwarder. A forwarder leads to the first server of
+// its kind only, and answers by UDP alone, hence there is none without need.
+func chooseServers(asked, host []string, ipv6 bool) nameServers {
+	if len(asked) > 0 {
+		return nameServers{addrs: asked}
+	}
+	var n nameServers
+	var seen4, seen6 bool
+	for _, s := range host {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			continue
+		}
+		here := addr.IsLoopback() || addr.IsUnspecified()
+		switch {
+		case addr.Is4() && here && !seen4:
+			s, n.forward4 = dnsAddr, true
+		case addr.Is6() && here && !seen6 && ipv6:
+			s, n.forward6 = dns6Addr, true
+		case here, addr.Zone() != "", addr.IsLinkLocalUnicast(), addr.Is6() && !ipv6:
+			s = "" // out of the guest's reach
+		}
+		seen4, seen6 = seen4 || addr.Is4(), seen6 || addr.Is6()
+		if s != "" && !slices.Contains(n.addrs, s) {
+			n.addrs = append(n.addrs, s)
 		}
 	}
-	if len(servers) == 0 {
-		servers = []string{c.forwarder}
+	if len(n.addrs) == 0 {
+		return nameServers{addrs: []string{dnsAddr}, forward4: true}
 	}
-	search, options := c.search, c.options
+	return n
+}
+
+// resolvConf writes an /etc/resolv.conf. Search and options that were not asked
+// are the host's; a search of "." is none.
+func resolvConf(servers []string, host resolver, search, options []string) []byte {
 	if len(search) == 0 {
 		search = host.search
 	}
 	if len(options) == 0 {
 		options = host.options
 	}
-
 	var out bytes.Buffer
 	if len(search) > 0 && !slices.Equal(search, []string{"."}) {
 		fmt.Fprintf(&out, "search %s\n", strings.Join(search, " "))

@@ -22,7 +22,7 @@ import (
 type PasstConfig struct {
 	Guest      netip.Prefix // IPv4 address of the guest with its network
 	Gateway    netip.Addr
-	DNS        netip.Addr // queries to it go to the first server in the host's resolv.conf, by UDP
+	DNS        netip.Addr // not valid is none; see below
 	GatewayMAC string
 	MTU        int // in bytes
 
@@ -34,6 +34,11 @@ type PasstConfig struct {
 	Interface string
 
 	Ports []container.PortMapping // with host ports chosen
+
+	// About DNS and DNS6: UDP queries to these addresses go to the first server of
+	// their kind in the host's resolv.conf, as a guest cannot reach one on the host's
+	// loopback. passt then shows every answer of that server as one from the address:
+	// the guest must not ask the server directly.
 }
 
 // PasstArgs returns passt's arguments but for the socket, which StartPasst adds.
@@ -48,7 +53,6 @@ func PasstArgs(c PasstConfig) []string {
 		"--address", c.Guest.Addr().String(),
 		"--netmask", net.IP(net.CIDRMask(c.Guest.Bits(), 32)).String(),
 		"--gateway", c.Gateway.String(),
-		"--dns-forward", c.DNS.String(),
 		"--mac-addr", c.GatewayMAC,
 		"--mtu", strconv.Itoa(c.MTU),
 		"--no-dhcp", "--no-dhcpv6", "--no-ra",
@@ -61,10 +65,14 @@ func PasstArgs(c PasstConfig) []string {
 			"--interface", c.Interface,
 			"--address", c.Guest6.Addr().String(),
 			"--gateway", c.Gateway6.String(),
-			"--dns-forward", c.DNS6.String(),
 		)
 	} else {
 		args = append(args, "--interface", "lo", "--ipv4-only", "--no-ndp")
+	}
+	for _, dns := range []netip.Addr{c.DNS, c.DNS6} {
+		if dns.IsValid() {
+			args = append(args, "--dns-forward", dns.String())
+		}
 	}
 	args = append(args, portArgs("--tcp-ports", "tcp", c.Ports)...)
 	return append(args, portArgs("--udp-ports", "udp", c.Ports)...)

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,8 +57,8 @@ func TestStartVirtiofsd(t *testing.T) {
 	if n, err := unix.Poll(fds, 10_000); n != 1 {
 		t.Fatalf("no answer: %v; stderr: %s", err, v.Stderr())
 	}
-	if n, err := v.Socket.Read(answer); err != nil || n != 20 || answer[0] != 1 {
-		t.Errorf("answer = %x, %v", answer[:n], err)
+	if _, err := io.ReadFull(v.Socket, answer); err != nil || answer[0] != 1 {
+		t.Errorf("answer = %x, %v", answer, err)
 	}
 	v.Socket.Close()
 	within(t, v.Done(), "end of virtiofsd after QEMU's")
