@@ -38,6 +38,19 @@ func (e *kindError) Unwrap() []error { return []error{e.error, e.kind} }
 // asKind marks err as of a kind.
 func asKind(kind, err error) error { return &kindError{error: err, kind: kind} }
 
+// plainCopyError takes the words off a copy's error that only say again that it
+// was a copy and of what.
+func plainCopyError(err error) error {
+	for strings.HasPrefix(err.Error(), "unable to perform copy: ") || strings.HasPrefix(err.Error(), "unable to copy from source ") {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			break
+		}
+		err = inner
+	}
+	return err
+}
+
 // explain marks an error of the libraries with what callers branch on, and adds
 // what the user can do about it.
 func explain(err error) error {

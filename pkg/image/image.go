@@ -11,6 +11,7 @@ import (
 
 	"github.com/containers/common/libimage"
 	imgtypes "github.com/containers/image/v5/types"
+	"github.com/containers/storage"
 	ociv1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -51,7 +52,7 @@ func (i *Image) Platform() string {
 func (s *Store) Lookup(ctx context.Context, name string) (*Image, error) {
 	var image *Image
 	err := s.use(ctx, func(rt *libimage.Runtime) error {
-		found, resolved, err := rt.LookupImage(name, nil)
+		found, resolved, err := find(rt, name, nil)
 		if err != nil {
 			return err
 		}
@@ -66,6 +67,15 @@ func (s *Store) Lookup(ctx context.Context, name string) (*Image, error) {
 		return nil
 	})
 	return image, explain(err)
+}
+
+// find is LookupImage whose error names the image in every case.
+func find(rt *libimage.Runtime, name string, opts *libimage.LookupImageOptions) (image *libimage.Image, resolved string, err error) {
+	image, resolved, err = rt.LookupImage(name, opts)
+	if err != nil && err.Error() == storage.ErrImageUnknown.Error() {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return image, resolved, err
 }
 
 // Exists reports whether there is an image by that name.

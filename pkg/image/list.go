@@ -131,7 +131,7 @@ type HistoryEntry = libimage.ImageHistory
 func (s *Store) Inspect(ctx context.Context, name string) (*InspectData, error) {
 	var data *InspectData
 	err := s.use(ctx, func(rt *libimage.Runtime) error {
-		found, _, err := rt.LookupImage(name, nil)
+		found, _, err := find(rt, name, nil)
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (s *Store) Inspect(ctx context.Context, name string) (*InspectData, error) 
 func (s *Store) History(ctx context.Context, name string) ([]HistoryEntry, error) {
 	var steps []HistoryEntry
 	err := s.use(ctx, func(rt *libimage.Runtime) error {
-		found, _, err := rt.LookupImage(name, nil)
+		found, _, err := find(rt, name, nil)
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func (s *Store) Load(ctx context.Context, path string, progress io.Writer) ([]st
 		defer f.Close()
 		return s.LoadReader(ctx, f, progress)
 	}
-	rt, err := s.open(ctx)
+	rt, err := s.openBulk(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (s *Store) Load(ctx context.Context, path string, progress io.Writer) ([]st
 
 // LoadReader is Load of an archive that is read from r to its end.
 func (s *Store) LoadReader(ctx context.Context, r io.Reader, progress io.Writer) ([]string, error) {
-	rt, err := s.open(ctx)
+	rt, err := s.openBulk(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,5 +154,5 @@ func (s *Store) loadReference(ctx context.Context, rt *libimage.Runtime, ref typ
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("load %s: %w", path, context.Cause(ctx))
 	}
-	return nil, explain(fmt.Errorf("load %s: %w", path, err))
+	return nil, explain(fmt.Errorf("load %s: %w", path, plainCopyError(err)))
 }

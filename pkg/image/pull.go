@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/containers/common/libimage"
 	"github.com/containers/common/pkg/auth"
 	"github.com/containers/common/pkg/config"
+	istorage "github.com/containers/image/v5/storage"
 	"github.com/containers/image/v5/transports/alltransports"
 	imgtypes "github.com/containers/image/v5/types"
 )
@@ -80,11 +82,28 @@ func (s *Store) Pull(ctx context.Context, ref string, opts PullOptions) ([]*Imag
 	if err != nil {
 		return nil, err
 	}
+	if name, ok := strings.CutPrefix(ref, istorage.Transport.Name()+":"); ok && !strings.HasPrefix(name, "[") {
+		image, err := s.Lookup(ctx, strings.TrimPrefix(name, "@")) // it is this store's own
+		if err != nil {
+			return nil, err
+		}
+		return []*Image{image}, nil
+	}
 	rt, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pulled, err := rt.Pull(ctx, ref, policy, &libimage.PullOptions{CopyOptions: *copyOpts, AllTags: opts.AllTags})
+	bulk, err := s.bulk(rt)
+	if err != nil {
+		return nil, err
+	}
+	if opts.AllTags {
+		// The list of tags is asked for by the runtime's own configuration.
+		if bulk, err = libimage.RuntimeFromStore(s.store, &libimage.RuntimeOptions{SystemContext: opts.systemContext(bulk)}); err != nil {
+			return nil, err
+		}
+	}
+	pulled, err := bulk.Pull(ctx, ref, policy, &libimage.PullOptions{CopyOptions: *copyOpts, AllTags: opts.AllTags})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("pull %s: %w", ref, context.Cause(ctx))
@@ -92,7 +111,7 @@ func (s *Store) Pull(ctx context.Context, ref string, opts PullOptions) ([]*Imag
 		if libimage.ErrorIsImageUnknown(err) {
 			return nil, explain(err) // names the image already
 		}
-		return nil, explain(fmt.Errorf("pull %s: %w", ref, err))
+		return nil, explain(fmt.Errorf("pull %s: %w", ref, plainCopyError(err)))
 	}
 	var images []*Image
 	seen := make(map[string]bool)
@@ -130,6 +149,25 @@ func pulledName(rt *libimage.Runtime, ref string, p *libimage.Image) string {
 		return names[0]
 	}
 	return ""
+}
+
+// systemContext is a runtime's configuration with the options in it.
+func (o PullOptions) systemContext(rt *libimage.Runtime) *imgtypes.SystemContext {
+	sys := rt.SystemContext()
+	if o.TLSVerify != nil {
+		sys.DockerInsecureSkipTLSVerify = imgtypes.NewOptionalBool(!*o.TLSVerify)
+	}
+	if o.AuthFile != "" {
+		sys.AuthFilePath = o.AuthFile
+	}
+	if o.CertDir != "" {
+		sys.DockerCertPath = o.CertDir
+	}
+	if o.Creds != "" {
+		user, password, _ := strings.Cut(o.Creds, ":")
+		sys.DockerAuthConfig = &imgtypes.DockerAuthConfig{Username: user, Password: password}
+	}
+	return sys
 }
 
 // copyOptions are the options as libimage takes them.

@@ -90,10 +90,10 @@ func (r *remover) all(ctx context.Context) error {
 
 // byName removes what a user's name means.
 func (r *remover) byName(ctx context.Context, name string) error {
-	image, resolved, err := r.rt.LookupImage(name, nil)
+	image, resolved, err := find(r.rt, name, nil)
 	if libimage.ErrorIsImageUnknown(err) {
 		// It may be a list of images for platforms none of which is here.
-		image, resolved, err = r.rt.LookupImage(name, &libimage.LookupImageOptions{ManifestList: true})
+		image, resolved, err = find(r.rt, name, &libimage.LookupImageOptions{ManifestList: true})
 	}
 	switch {
 	case libimage.ErrorIsImageUnknown(err) && r.opts.Ignore:

@@ -52,12 +52,12 @@ func (s *Store) Save(ctx context.Context, opts SaveOptions) error {
 	if err := opts.check(); err != nil {
 		return err
 	}
-	rt, err := s.open(ctx)
+	rt, err := s.openBulk(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range opts.images() { // before any file is made
-		if _, _, err := rt.LookupImage(name, nil); err != nil {
+		if _, _, err := find(rt, name, nil); err != nil {
 			return explain(err)
 		}
 	}

@@ -30,6 +30,10 @@ type Options struct {
 	RegistriesConf  string // registries.conf to use instead of the user's or the system's
 	AuthFile        string // auth.json for registries; "" is $REGISTRY_AUTH_FILE, then the usual places
 
+	// TempDir is where layers are kept while they are copied; it must have room for
+	// them, and nobody else may use it. "" is Podman's, usually /var/tmp.
+	TempDir string
+
 	// Waiting is called, at most once, when the store has been held by another
 	// process for a second: with the old locking of containers/storage, one that
 	// unpacks a layer blocks everybody. holder is that process's id. May be nil.
@@ -47,6 +51,9 @@ type Store struct {
 	store   storage.Store     // nil until opened
 	runtime *libimage.Runtime // over store
 	lock    *lockWatch        // of the open store
+
+	bulkRuntime *libimage.Runtime // nil until needed; see bulk
+	tempDir     *tempDir          // of bulkRuntime
 }
 
 // Open returns the store without touching it yet; the first method that needs it
@@ -63,7 +70,11 @@ func (s *Store) Close() error {
 		return nil
 	}
 	_, err := s.store.Shutdown(false)
-	s.store, s.runtime = nil, nil
+	s.store, s.runtime, s.bulkRuntime = nil, nil, nil
+	if s.tempDir != nil {
+		s.tempDir.remove()
+		s.tempDir = nil
+	}
 	if err != nil && !errors.Is(err, storage.ErrLayerUsedByContainer) { // mounted layers are no error here
 		return fmt.Errorf("close the image store: %w", err)
 	}

@@ -18,7 +18,7 @@ func (s *Store) Tag(ctx context.Context, name string, newNames ...string) error 
 		}
 	}
 	return explain(s.use(ctx, func(rt *libimage.Runtime) error {
-		found, _, err := rt.LookupImage(name, nil)
+		found, _, err := find(rt, name, nil)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (s *Store) Tag(ctx context.Context, name string, newNames ...string) error 
 // stays.
 func (s *Store) Untag(ctx context.Context, name string, names ...string) error {
 	return explain(s.use(ctx, func(rt *libimage.Runtime) error {
-		found, _, err := rt.LookupImage(name, nil)
+		found, _, err := find(rt, name, nil)
 		if err != nil {
 			return err
 		}
