@@ -11,7 +11,7 @@ TAGS    = containers_image_openpgp exclude_graphdriver_btrfs
 GO      = go
 GOFLAGS_BUILD = -trimpath -tags "$(TAGS)"
 
-VERSION = $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' pkg/engine/version.go)
+VERSION = $(shell sed -n 's/^const Release = "\(.*\)"/\1/p' pkg/engine/version.go)
 COMMIT  = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS = -s -w -X vpod/pkg/engine.gitCommit=$(COMMIT)
 

@@ -7,6 +7,8 @@ package config
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/containers/common/pkg/config"
@@ -99,3 +101,18 @@ func Load() (*Config, error) {
 func (c *Config) FindHelper(name string) (string, error) {
 	return c.c.FindHelperBinary(name, true)
 }
+
+// MaskedPaths are hidden from every container that is not privileged, the
+// library's list without what only the host's own hardware adds.
+func MaskedPaths() []string {
+	var paths []string
+	for _, p := range config.DefaultMaskedPaths() {
+		if !strings.HasPrefix(p, "/sys/devices/system/cpu/") {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// ReadOnlyPaths are mounted read-only in every container that is not privileged.
+func ReadOnlyPaths() []string { return slices.Clone(config.DefaultReadOnlyPaths) }

@@ -217,7 +217,7 @@ func (x *execSession) input(ctx context.Context, streams Streams) error {
 		case detached:
 			return ErrDetached
 		case err != nil:
-			return in.CloseWrite(ctx)
+			return in.CloseWrite()
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (e *Engine) settle(ctx context.Context, c container.Container, files paths.
 			updated.Record = *r
 			return err
 		}
-		applyExit(r, exit, exitErr, time.Now())
+		applyExit(r, exit, exitErr, time.Now().Round(0).UTC())
 		updated.Record = *r
 		return nil
 	})
