@@ -1,0 +1,63 @@
+#!/usr/bin/env bats
+# The guest itself fails: panic, memory, a kernel that does not boot.
+
+load helpers
+
+@test "guest panic: exit code 125 and the console's tail" {
+	run_vpod 125 run --name panic --privileged --network none $IMAGE sh -c 'echo before; echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger; sleep 60'
+	assert "$output" = before
+	assert "$stderr" =~ "[Pp]anic" "what the console said last"
+	assert "$(inspect_field panic '{{.State.Status}} {{.State.ExitCode}}')" = "exited 125"
+	assert "$(inspect_field panic '{{.State.Error}}')" =~ "[Pp]anic"
+	run_vpod start panic
+	wait_until 30 has_state panic exited
+}
+
+@test "guest panic of a detached container is in its record" {
+	run_vpod run --detach --name later --privileged --network none $IMAGE sh -c 'sleep 1; echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger; sleep 60'
+	run_vpod wait later
+	assert "$output" = 125
+	assert "$(inspect_field later '{{.State.Error}}')" =~ "[Pp]anic"
+}
+
+@test "guest out of memory: 137, OOMKilled" {
+	run_vpod 137 run --name oom -m 128m --network none $IMAGE sh -c 'echo before; exec tail -c 1g /dev/zero'
+	assert "$output" = before
+	assert "$(inspect_field oom '{{.State.OOMKilled}}')" = true
+	run_vpod run --name fine -m 128m --network none $IMAGE true
+	assert "$(inspect_field fine '{{.State.OOMKilled}}')" = false
+}
+
+@test "a process that is killed for want of memory takes not the container" {
+	run_vpod run --detach --name box -m 128m --network none $IMAGE sleep 1000
+	run_vpod 137 exec box tail -c 1g /dev/zero
+	run_vpod exec box echo alive
+	assert "$output" = alive
+}
+
+@test "guest that powers itself off or reboots" {
+	run_vpod "?" run --rm --privileged --network none $IMAGE sh -c 'echo o > /proc/sysrq-trigger; sleep 60'
+	assert "$status" -eq 125
+	assert "$stderr" =~ "machine|guest"
+}
+
+@test "a kernel that is none" {
+	run_vpod 125 run --rm --network none --kernel /bin/true $IMAGE true
+	assert "$stderr" =~ "/bin/true"
+	head -c 300000 /dev/urandom > "$T/noise"
+	run_vpod 125 run --rm --network none --kernel "$T/noise" $IMAGE true
+	assert "$stderr" =~ "$T/noise"
+	rm "$T/noise"
+	run_vpod ps --all --quiet
+	assert "$output" = ""
+}
+
+@test "a kernel that does not come up: said soon, with the console's tail" {
+	SECONDS=0
+	run_vpod 125 run --rm --network none --kernel-arg rdinit=/no/such/init --kernel-arg init=/no/such/init $IMAGE true
+	assert "$stderr" =~ "panic|init|rootfs" "console"
+	assert "$SECONDS" -lt 100
+	run_vpod ps --all --quiet
+	assert "$output" = ""
+	nothing_left "$T"
+}

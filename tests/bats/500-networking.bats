@@ -1,0 +1,185 @@
+#!/usr/bin/env bats
+# Networking: none, the default, published ports.
+
+load helpers
+
+@test "--network none: the loopback interface alone" {
+	run_vpod run --rm --network none $IMAGE sh -c 'ls /sys/class/net; ip -4 addr show lo | grep -c "inet 127.0.0.1/8"; ip route | wc -l; ping -c 1 -W 2 127.0.0.1 > /dev/null && echo pong'
+	assert "$output" = $'lo\n1\n0\npong'
+}
+
+@test "default network: address, route, name servers, host name" {
+	run_vpod run --rm --hostname box $IMAGE sh -c '
+		ip -4 -o addr show scope global | wc -l; ip -4 route show default | grep -c via
+		gw=$(ip -4 route show default | awk "{print \$3}"); ping -c 1 -W 5 $gw > /dev/null && echo gateway; grep -c ^nameserver /etc/resolv.conf; grep -w box /etc/hosts | wc -l'
+	assert "${lines[0]}" = 1 "addresses"
+	assert "${lines[1]}" = 1 "default routes"
+	assert "${lines[2]}" = gateway "ping of the gateway"
+	assert "${lines[3]}" -ge 1 "name servers"
+	assert "${lines[4]}" -ge 1 "own name in /etc/hosts"
+}
+
+@test "default network: each container has its own MAC address" {
+	run_vpod run --rm $IMAGE sh -c 'cat /sys/class/net/e*/address'
+	first=$output
+	run_vpod run --rm $IMAGE sh -c 'cat /sys/class/net/e*/address'
+	assert "$output" != "$first"
+	assert "$output" =~ ^[0-9a-f]([26ae])(:[0-9a-f]{2}){5}$ "locally administered"
+}
+
+# ask_tcp PORT TEXT prints what the server says.
+ask_tcp() {
+	"$PYTHON" - "$@" <<-'PY'
+		import socket, sys
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+		s.settimeout(10)
+		s.sendall(sys.argv[2].encode() + b"\n")
+		s.shutdown(socket.SHUT_WR)
+		data = b""
+		while True:
+		    part = s.recv(65536)
+		    if not part:
+		        break
+		    data += part
+		print(data.decode(), end="")
+	PY
+}
+
+ask_udp() {
+	"$PYTHON" - "$@" <<-'PY'
+		import socket, sys
+		s = socket.socket(type=socket.SOCK_DGRAM)
+		s.settimeout(2)
+		for attempt in range(10):
+		    s.sendto(sys.argv[2].encode() + b"\n", ("127.0.0.1", int(sys.argv[1])))
+		    try:
+		        print(s.recv(65536).decode(), end="")
+		        break
+		    except OSError:
+		        pass
+		else:
+		    sys.exit("no answer")
+	PY
+}
+
+@test "-p: TCP and UDP from the host's loopback" {
+	tcp=$(free_port) udp=$(free_port)
+	run_vpod run --detach --name srv -p "127.0.0.1:$tcp:80" -p "127.0.0.1:$udp:53/udp" $IMAGE sh -c '
+		while :; do nc -lk -p 80 -e sh -c "read -r l; echo tcp \$l"; sleep 0.1; done &
+		while :; do nc -u -l -p 53 -e sh -c "read -r l; echo udp \$l"; sleep 0.1; done & echo up; wait'
+	wait_until 20 log_has srv up
+	answered() { [ "$(ask_tcp "$tcp" hello 2>/dev/null)" = "tcp hello" ]; }
+	wait_until 20 answered
+	assert "$(ask_udp "$udp" hello)" = "udp hello"
+	run_vpod ps --format '{{.Ports}}'
+	assert "$output" =~ "127.0.0.1:$tcp->80/tcp"
+	assert "$output" =~ "127.0.0.1:$udp->53/udp"
+	run_vpod inspect --format '{{json .NetworkSettings.Ports}}' srv
+	assert "$output" =~ "\"80/tcp\":\[\{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"$tcp\"\}\]"
+	# Bound to the named address only.
+	assert "$(awk -v p=":$(printf %04X "$tcp")\$" '$2 ~ p && $4 == "0A" {print $2}' /proc/net/tcp)" = "0100007F:$(printf %04X "$tcp")"
+	run_vpod stop --time 0 srv
+	run ask_tcp "$tcp" hello
+	assert "$status" -ne 0 "the port is free again"
+}
+
+@test "-p: any free port is chosen and told" {
+	run_vpod run --detach --name any -p 127.0.0.1::80 $IMAGE sh -c 'while :; do nc -l -p 80 -e echo here; done'
+	run_vpod ps --format '{{.Ports}}'
+	[[ $output =~ 127.0.0.1:([0-9]+)-\>80/tcp ]] || die "no port: $output"
+	port=${BASH_REMATCH[1]}
+	answered() { [ "$(ask_tcp "$port" x 2>/dev/null)" = here ]; }
+	wait_until 20 answered
+}
+
+@test "-p: a port in use is told, nothing is left" {
+	port=$(free_port)
+	run_vpod run --detach --name first -p "127.0.0.1:$port:80" $IMAGE sleep 1000
+	run_vpod 125 run --detach --name second -p "127.0.0.1:$port:80" $IMAGE sleep 1000
+	assert "$stderr" =~ "$port"
+	assert "$stderr" =~ "in use"
+	run_vpod rm second
+	has_state first running
+	if is_rootless; then
+		run_vpod 125 run --rm -p 127.0.0.1:80:80 $IMAGE true
+		assert "$stderr" =~ "80"
+	fi
+}
+
+@test "published data is byte-exact, many connections at once" {
+	port=$(free_port)
+	run_vpod run --detach --name echo -p "127.0.0.1:$port:7" $IMAGE nc -lk -p 7 -e cat
+	"$PYTHON" - "$port" <<-'PY'
+		import hashlib, os, socket, sys, threading, time
+		port = int(sys.argv[1])
+		deadline = time.monotonic() + 20
+		def connect():
+		    while True:
+		        try:
+		            s = socket.create_connection(("127.0.0.1", port), 5)
+		            s.settimeout(60)
+		            return s
+		        except OSError:
+		            if time.monotonic() > deadline:
+		                raise
+		            time.sleep(0.2)
+		def once(size):
+		    data = os.urandom(size)
+		    while True:
+		        s = connect()
+		        writer = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+		        writer.start()
+		        got = b""
+		        try:
+		            while part := s.recv(1 << 16):
+		                got += part
+		        except ConnectionResetError:
+		            pass
+		        writer.join()
+		        if got or time.monotonic() > deadline:
+		            break
+		        time.sleep(0.2)  # the server was not up yet
+		    results.append(hashlib.md5(got).digest() == hashlib.md5(data).digest())
+		results = []
+		once(1000)
+		threads = [threading.Thread(target=once, args=(200_000,)) for _ in range(8)]
+		for t in threads: t.start()
+		for t in threads: t.join()
+		once(4 << 20)
+		assert len(results) == 10 and all(results), results
+	PY
+}
+
+@test "from the container outwards: servers of the host's loopback are not reached unasked" {
+	port=$(free_port)
+	"$PYTHON" -m http.server --bind 127.0.0.1 --directory "$TESTS" "$port" > /dev/null 2>&1 3>&- &
+	server=$!
+	run_vpod "?" run --rm $IMAGE sh -c "gw=\$(ip -4 route show default | awk '{print \$3}'); wget -T 5 -q -O - http://127.0.0.1:$port/ ; wget -T 5 -q -O - http://\$gw:$port/helpers.bash | head -n 1"
+	kill "$server"
+	assert "$output" !~ "What the suites share"
+}
+
+@test "--add-host host-gateway" {
+	run_vpod run --rm --add-host host.internal:host-gateway $IMAGE grep host.internal /etc/hosts
+	assert "$output" =~ ^[0-9a-f.:]+[[:space:]]+host.internal
+}
+
+@test "--network user is the default; others are refused with a reason" {
+	run_vpod run --rm --network user $IMAGE sh -c 'ls /sys/class/net | wc -l'
+	assert "$output" = 2
+	run_vpod 125 run --rm --network bridge $IMAGE true
+	assert "$stderr" =~ "bridge"
+}
+
+@test "published ports with --network none are warned of" {
+	run_vpod create --name warned --network none -p 8080:80 $IMAGE true
+	assert "$stderr" =~ "Warning: .*--network none"
+}
+
+@test "restarting keeps the published port" {
+	port=$(free_port)
+	run_vpod run --detach --name again -p "127.0.0.1:$port:80" $IMAGE sh -c 'while :; do nc -l -p 80 -e echo here; done'
+	run_vpod restart --time 0 again
+	answered() { [ "$(ask_tcp "$port" x 2>/dev/null)" = here ]; }
+	wait_until 20 answered
+}
