@@ -119,7 +119,7 @@ type PasstLaunch struct {
 	Guest    netip.Addr       // IPv4
 	Gateway  netip.Addr       // IPv4
 	Gateway6 netip.Addr       // not valid without IPv6
-	Log      *slog.Logger
+	Log      *slog.Logger     // nil logs nothing
 }
 
 // NewPasstLaunch fills a PasstLaunch from the guest's side of the NIC.
@@ -161,6 +161,9 @@ const socketBuffer = 1 << 20
 func StartPasst(ctx context.Context, s *Spawner, l PasstLaunch) (*Passt, error) {
 	if len(l.GuestMAC) != 6 || !l.Guest.Is4() || !l.Gateway.Is4() {
 		return nil, errors.New("start passt: the guest's MAC or IPv4 address or its gateway is missing")
+	}
+	if l.Log == nil {
+		l.Log = slog.New(slog.DiscardHandler)
 	}
 	toQEMU, nic, err := streamPair()
 	if err != nil {
