@@ -199,29 +199,11 @@ func TestMigrate(t *testing.T) {
 			}
 			s := openAt(t, path)
 			insert(t, s, newID(), "one")
-			if err := s.SetCached(t.Context(), "k", "v"); err != nil {
-				t.Error(err)
-			}
 			var have int
 			if err := s.db.QueryRow("PRAGMA user_version").Scan(&have); err != nil || have != len(steps) {
 				t.Errorf("version = %d, %v; want %d", have, err, len(steps))
 			}
 		})
-	}
-}
-
-func TestCache(t *testing.T) {
-	s := open(t)
-	if v, ok, err := s.Cached(t.Context(), "probe"); v != "" || ok || err != nil {
-		t.Errorf("Cached of nothing = %q, %v, %v", v, ok, err)
-	}
-	for _, want := range []string{"first", "", `{"accel":"tcg"}`} {
-		if err := s.SetCached(t.Context(), "probe", want); err != nil {
-			t.Fatal(err)
-		}
-		if v, ok, err := s.Cached(t.Context(), "probe"); v != want || !ok || err != nil {
-			t.Errorf("Cached = %q, %v, %v; want %q", v, ok, err, want)
-		}
 	}
 }
 
