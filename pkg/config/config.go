@@ -45,6 +45,7 @@ type Config struct {
 	StopTimeoutSeconds uint
 
 	DNSServers, DNSSearches, DNSOptions []string
+	BaseHostsFile                       string // "" is the host's /etc/hosts, "none" an empty one
 
 	LogDriver       string
 	LogMaxSizeBytes int64 // 0 is no limit
@@ -78,6 +79,7 @@ func Load() (*Config, error) {
 		DNSServers:         c.DNSServers(),
 		DNSSearches:        c.DNSSearches(),
 		DNSOptions:         c.DNSOptions(),
+		BaseHostsFile:      c.Containers.BaseHostsFile,
 		LogDriver:          LogDriver,
 		LogMaxSizeBytes:    max(c.Containers.LogSizeMax, 0),
 		c:                  c,

@@ -3,6 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+
+	"vpod/pkg/image"
+	"vpod/pkg/store"
 )
 
 // Exit codes of commands that start processes, as Podman and Docker define
@@ -17,8 +20,12 @@ const (
 // process runs on.
 var ErrDetached = errors.New("detached from container")
 
-// ErrImageInUse refuses the removal of an image that containers hold.
-var ErrImageInUse = errors.New("image is in use by a container")
+// What the door tells apart, by the names it knows.
+var (
+	ErrNoContainer = store.ErrNotFound // no container of that name or id
+	ErrNoImage     = image.ErrNotFound // no such image in the local store
+	ErrImageInUse  = image.ErrInUse    // containers hold the image
+)
 
 // ExitError carries the exit code a failed verb asks for.
 type ExitError struct {

@@ -13,18 +13,14 @@ import (
 	"vpod/pkg/sidecar"
 )
 
-// networkFacts plans a container's network with what the host has now, and finds
+// networkPlan plans a container's network with what the host has now, and finds
 // out that its ports can be had.
-func (e *Engine) networkFacts(spec container.Spec) (networkFacts, error) {
-	host, err := network.ReadHost(network.HostOptions{Path: os.Getenv("PATH")})
+func networkPlan(spec container.Spec, baseHosts string) (networkFacts, error) {
+	host, err := network.ReadHost(network.HostOptions{Path: os.Getenv("PATH"), HostsFile: baseHosts})
 	if err != nil {
 		return networkFacts{}, err
 	}
-	asked := spec.Network
-	if asked.Ports, err = network.ChoosePorts(asked.Ports); err != nil {
-		return networkFacts{}, err
-	}
-	p, err := network.New(network.Container{Name: spec.Name, Hostname: spec.Hostname, Network: asked}, host)
+	p, err := network.New(network.Container{Name: spec.Name, Hostname: spec.Hostname, Network: spec.Network}, host)
 	if err != nil {
 		return networkFacts{}, err
 	}
@@ -74,7 +70,12 @@ func resolveNetwork(n container.Network, servers, searches, options []string) (c
 		n.DNSSearch = orDefault(n.DNSSearch, searches)
 		n.DNSOptions = orDefault(n.DNSOptions, options)
 	}
-	return n, network.Validate(n)
+	if err := network.Validate(n); err != nil {
+		return n, err
+	}
+	var err error
+	n.Ports, err = network.ChoosePorts(n.Ports) // once: a published port stays the same over restarts
+	return n, err
 }
 
 // orDefault is the list, or, when it is empty, a copy of the default one.

@@ -40,7 +40,11 @@ func (e *Engine) orders(ctx context.Context, c container.Container, files paths.
 			return nil, err
 		}
 	}
-	if host.Network, err = e.networkFacts(spec); err != nil {
+	cfg, err := config.Load()
+	if err != nil {
+		return nil, err
+	}
+	if host.Network, err = networkPlan(spec, cfg.BaseHostsFile); err != nil {
 		return nil, err
 	}
 	if host.ImageDisk, host.ShareDir, err = e.readyRootfs(ctx, spec, files); err != nil {
