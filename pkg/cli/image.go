@@ -1,0 +1,32 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// imageVerbs are the commands on images that exist both at the top and below
+// `vpod image`.
+func imageVerbs(app *App) []*cobra.Command {
+	return []*cobra.Command{
+		newLoadCommand(app),
+		newPullCommand(app),
+		newSaveCommand(app),
+		newTagCommand(app),
+		newUntagCommand(app),
+		newRmiCommand(app, "rmi"),
+	}
+}
+
+// newImageCommand is the long form of the verbs, and what has no short one.
+func newImageCommand(app *App) *cobra.Command {
+	return newGroup("image", "Manage images",
+		newImageExistsCommand(app),
+		newImageInspectCommand(app),
+		newImageListCommand(app, "list", "ls"),
+		newLoadCommand(app),
+		newImagePruneCommand(app),
+		newPullCommand(app),
+		newRmiCommand(app, "rm"),
+		newSaveCommand(app),
+		newTagCommand(app),
+		newUntagCommand(app),
+	)
+}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vpod/pkg/engine"
+)
+
+// confirm asks before something is lost for good. Without an answer it is an
+// error: a script says --force.
+func (app *App) confirm(warning string) (bool, error) {
+	fmt.Fprintf(app.Stderr, "WARNING! %s\nAre you sure you want to continue? [y/N] ", warning)
+	answer, err := bufio.NewReader(app.Stdin).ReadString('\n')
+	if err != nil && answer == "" {
+		fmt.Fprintln(app.Stderr)
+		return false, withHint(errors.New("nobody answered"), "give --force to go on without being asked")
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
+}
+
+type pruneFlags struct {
+	force   bool
+	filters []string
+}
+
+func (f *pruneFlags) addFlags(cmd *cobra.Command, what string) {
+	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "Do not ask for confirmation")
+	cmd.Flags().StringArrayVar(&f.filters, "filter", nil, "Remove only the "+what+" this `condition` holds for, as until=24h or label=KEY")
+	completeFlag(cmd, "filter", keyWords("label=", "until="))
+}
+
+func newContainerPruneCommand(app *App) *cobra.Command {
+	var opts pruneFlags
+	cmd := &cobra.Command{
+		Use:     "prune [options]",
+		Short:   "Remove all containers that do not run",
+		Long:    "Removes every container that was created and never started, or has ended, with its disk and log.",
+		Example: `  vpod container prune --force --filter until=24h`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return app.pruneContainers(cmd.Context(), opts)
+		},
+	}
+	app.lazily(cmd, func() {
+		opts.addFlags(cmd, "containers")
+	})
+	return cmd
+}
+
+func (app *App) pruneContainers(ctx context.Context, f pruneFlags) error {
+	if !f.force {
+		if yes, err := app.confirm("This will remove all containers that do not run."); err != nil || !yes {
+			return err
+		}
+	}
+	eng, err := app.engine()
+	if err != nil {
+		return err
+	}
+	list, err := eng.List(ctx, engine.ListOptions{All: true, Filters: f.filters})
+	if err != nil {
+		return err
+	}
+	sel := engine.Selection{Ignore: true} // another command may be faster
+	for _, c := range list {
+		if c.Live.State == "" && !c.Record.State.Live() {
+			sel.Names = append(sel.Names, c.Spec.ID)
+		}
+	}
+	if len(sel.Names) == 0 {
+		return nil
+	}
+	return app.finish(eng.Remove(ctx, sel, engine.RemoveOptions{Volumes: true}), removalCode)
+}
+
+type imagePruneFlags struct {
+	pruneFlags
+	all bool
+}
+
+func newImagePruneCommand(app *App) *cobra.Command {
+	var opts imagePruneFlags
+	cmd := withStore(&cobra.Command{
+		Use:     "prune [options]",
+		Short:   "Remove unused images",
+		Long:    "Removes the images that have no name and that no container uses, with the disks made from them.",
+		Example: `  vpod image prune --all --force`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return app.pruneImages(cmd.Context(), opts)
+		},
+	})
+	app.lazily(cmd, func() {
+		opts.addFlags(cmd, "images")
+		cmd.Flags().BoolVarP(&opts.all, "all", "a", false, "Remove all images that no container uses, not only those without a name")
+	})
+	return cmd
+}
+
+func (app *App) pruneImages(ctx context.Context, f imagePruneFlags) error {
+	what, filters := "images without a name", append([]string{"dangling=true"}, f.filters...)
+	if f.all {
+		what, filters = "images that no container uses", f.filters
+	}
+	filters = append(filters, "containers=false", "readonly=false")
+	if !f.force {
+		if yes, err := app.confirm("This will remove all " + what + "."); err != nil || !yes {
+			return err
+		}
+	}
+	eng, err := app.engine()
+	if err != nil {
+		return err
+	}
+	list, err := eng.Images(ctx, "", filters, false)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	// One by one: an image that a container took meanwhile is no error, and all
+	// its names go with an unused one.
+	var errs []error
+	for _, img := range list {
+		for _, name := range namesOrID(img) {
+			removed, err := eng.RemoveImages(ctx, []string{name}, engine.RemoveImagesOptions{Ignore: true})
+			if err != nil && !errors.Is(err, engine.ErrImageInUse) {
+				errs = append(errs, err)
+			}
+			for _, r := range removed {
+				if r.Deleted {
+					fmt.Fprintln(app.Stdout, r.ID)
+				}
+			}
+		}
+	}
+	return app.printErrors(errs, ownFailure)
+}
+
+// namesOrID are all the words that remove an image without force.
+func namesOrID(img engine.ImageSummary) []string {
+	if len(img.Names) == 0 {
+		return []string{img.ID}
+	}
+	return img.Names
+}
