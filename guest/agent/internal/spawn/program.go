@@ -88,9 +88,13 @@ func (c *Command) compile() (*program, error) {
 	}
 
 	// The child is in its control group from the first instruction, which is
-	// what the new namespace is rooted at.
+	// what a new namespace is rooted at. An existing one is joined here as well:
+	// from within it the clone into the group is refused (nsdelegate).
 	if c.NewCgroupNS {
 		p.add(StepNamespace, unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
+	}
+	if c.CgroupNSOf >= 0 {
+		p.add(StepNamespace, unix.SYS_SETNS, uintptr(c.CgroupNSOf), unix.CLONE_NEWCGROUP)
 	}
 	p.add(StepTerminal, unix.SYS_SETSID)
 	for fd, from := range c.Stdio {

@@ -35,6 +35,7 @@ type Command struct {
 	Terminal    bool   // Stdio[0] becomes the controlling terminal
 	CgroupFD    int    // directory of a version 2 control group to start in, or -1
 	NewCgroupNS bool   // root a control group namespace there
+	CgroupNSOf  int    // join that of the process with this pidfd, or -1
 
 	Rlimits     []Rlimit
 	OOMScoreAdj *int

@@ -40,7 +40,7 @@ func command(t *testing.T, script string) (*Command, func(pid int) (string, unix
 	t.Cleanup(func() { _ = r.Close(); _ = null.Close() })
 	c := &Command{
 		Args: []string{"sh", "-c", script}, Env: []string{"PATH=/nowhere:/bin:/usr/bin", "A=b"},
-		ExecFD: -1, KeepFD: -1, CgroupFD: -1, Umask: 0o27,
+		ExecFD: -1, KeepFD: -1, CgroupFD: -1, CgroupNSOf: -1, Umask: 0o27,
 		Stdio:        [3]int{int(null.Fd()), int(w.Fd()), int(w.Fd())},
 		Capabilities: Capabilities{Bounding: allCaps, Effective: allCaps, Permitted: allCaps},
 	}
@@ -229,7 +229,7 @@ func refuse(nr, errno int) []byte {
 }
 
 func TestCompileOrder(t *testing.T) {
-	c := &Command{Args: []string{"x"}, Paths: []string{"/x"}, Dir: "/", ExecFD: -1, KeepFD: -1, CgroupFD: 9,
+	c := &Command{Args: []string{"x"}, Paths: []string{"/x"}, Dir: "/", ExecFD: -1, KeepFD: -1, CgroupFD: 9, CgroupNSOf: -1,
 		NewCgroupNS: true, Stdio: [3]int{3, 4, 5}, Terminal: true, NoNewPrivileges: true,
 		Rlimits:      []Rlimit{{unix.RLIMIT_CORE, 0, 0}},
 		Capabilities: Capabilities{Bounding: 1}, Seccomp: refuse(1, 1)}
@@ -265,7 +265,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"no argument", Command{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.c.ExecFD, tt.c.KeepFD, tt.c.CgroupFD = -1, -1, -1
+			tt.c.ExecFD, tt.c.KeepFD, tt.c.CgroupFD, tt.c.CgroupNSOf = -1, -1, -1, -1
 			if _, _, err := tt.c.Start(); err == nil {
 				t.Error("Start accepted it")
 			}

@@ -1,0 +1,241 @@
+package mounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"vpod/pkg/agentproto"
+)
+
+// Plan is what is asked of a root.
+type Plan struct {
+	OCI       *specs.Spec
+	Files     []agentproto.File
+	FilesDir  string // where Files are written, in the agent's root; made when needed
+	CgroupDir string // the container's control group, in the agent's root
+	ReadOnly  bool   // the root
+}
+
+// Furniture is a Plan whose sources have been taken hold of.
+type Furniture struct {
+	jobs       []job
+	devices    []node
+	keepDev    bool // /dev is somebody else's: nothing is made in it
+	masked     []string
+	readonly   []string
+	sysctl     map[string]string // file to value
+	readOnly   bool
+	rootSpread uintptr // MS_SHARED and so on; 0 is private
+}
+
+// maxFiles bounds Plan.Files.
+const maxFiles = 256
+
+// Prepare checks the plan and takes hold of its sources. It runs in the agent's
+// root, on a thread that already has the mount namespace the container will
+// have. Close must be called on what it returns, also after Furnish.
+func Prepare(ctx context.Context, p Plan) (_ *Furniture, err error) {
+	f := &Furniture{readOnly: p.ReadOnly}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	for _, m := range p.OCI.Mounts {
+		j, err := prepare(ctx, m, p.CgroupDir)
+		if err != nil {
+			return nil, fmt.Errorf("mount %s: %w", m.Destination, err)
+		}
+		f.jobs = append(f.jobs, j)
+		if path.Clean(m.Destination) == "/dev" && j.bind {
+			f.keepDev = true
+		}
+	}
+	if err := f.prepareFiles(p); err != nil {
+		return nil, err
+	}
+	return f, f.prepareLinux(p.OCI.Linux)
+}
+
+// prepareFiles writes the provided files.
+func (f *Furniture) prepareFiles(p Plan) error {
+	if len(p.Files) > maxFiles {
+		return fmt.Errorf("%d files to provide, at most %d", len(p.Files), maxFiles)
+	}
+	for i, file := range p.Files {
+		if !path.IsAbs(file.Path) || strings.ContainsRune(file.Path, 0) {
+			return fmt.Errorf("file path %q is not absolute", file.Path)
+		}
+		if err := os.MkdirAll(p.FilesDir, 0o700); err != nil {
+			return fmt.Errorf("provide files: %w", err)
+		}
+		source := filepath.Join(p.FilesDir, strconv.Itoa(i))
+		if err := os.WriteFile(source, file.Data, 0o600); err != nil {
+			return fmt.Errorf("provide %s: %w", file.Path, err)
+		}
+		if err := os.Chmod(source, os.FileMode(file.Mode&0o777)); err != nil {
+			return fmt.Errorf("provide %s: %w", file.Path, err)
+		}
+		tree, err := openTree(source, false)
+		if err != nil {
+			return fmt.Errorf("provide %s: %w", file.Path, err)
+		}
+		j := job{Mount: specs.Mount{Destination: file.Path}, tree: tree}
+		j.bind = true
+		f.jobs = append(f.jobs, j)
+	}
+	return nil
+}
+
+func (f *Furniture) prepareLinux(l *specs.Linux) error {
+	if l == nil {
+		return nil
+	}
+	if l.RootfsPropagation != "" {
+		p, ok := propagations[l.RootfsPropagation]
+		if !ok {
+			return fmt.Errorf("unknown propagation %q of the root", l.RootfsPropagation)
+		}
+		f.rootSpread = p
+	}
+	for _, d := range l.Devices {
+		n, err := parseDevice(d)
+		if err != nil {
+			return err
+		}
+		f.devices = append(f.devices, n)
+	}
+	if l.Resources != nil && Privileged(l.Resources.Devices) {
+		all, err := machineDevices("/dev")
+		if err != nil {
+			return fmt.Errorf("list the machine's devices: %w", err)
+		}
+		f.devices = append(f.devices, all...)
+	}
+	if err := errors.Join(checkPaths("masked", l.MaskedPaths), checkPaths("read-only", l.ReadonlyPaths)); err != nil {
+		return err
+	}
+	f.masked, f.readonly = l.MaskedPaths, l.ReadonlyPaths
+	f.sysctl = make(map[string]string, len(l.Sysctl))
+	for k, v := range l.Sysctl {
+		file, err := sysctlFile(k)
+		if err != nil {
+			return err
+		}
+		f.sysctl[file] = v
+	}
+	return nil
+}
+
+// Enter makes newRoot, a mount point, the root of the calling thread's mount
+// namespace and lets go of the old one.
+func Enter(newRoot string) error {
+	if err := unix.Chdir(newRoot); err != nil {
+		return fmt.Errorf("enter root: %w", err)
+	}
+	// Both in one place: the old root then lies on top of the new one.
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("pivot_root: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("let go of the old root: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// Furnish does it all in the root entered. The thread's umask must be 0. terminal
+// is called once /dev is there and may open the container's own devpts; it returns
+// the path of the terminal to show as /dev/console, or "".
+func (f *Furniture) Furnish(terminal func() (string, error)) error {
+	for i := range f.jobs {
+		if err := f.jobs[i].do(); err != nil {
+			return fmt.Errorf("mount on %s: %w", f.jobs[i].Destination, err)
+		}
+	}
+	if err := f.makeDev(); err != nil {
+		return err
+	}
+	console, err := terminal()
+	if err != nil {
+		return err
+	}
+	if console != "" && !f.keepDev {
+		if err := bindConsole(console); err != nil {
+			return err
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(f.sysctl)) {
+		if err := setSysctl(file, f.sysctl[file]); err != nil {
+			return err
+		}
+	}
+	for _, p := range f.readonly {
+		if err := readonly(p); err != nil {
+			return err
+		}
+	}
+	var m masker
+	for _, p := range f.masked {
+		if err := m.mask(p); err != nil {
+			return err
+		}
+	}
+	if f.readOnly {
+		if err := setAttr("/", unix.MOUNT_ATTR_RDONLY, 0, false); err != nil {
+			return err
+		}
+	}
+	if f.rootSpread != 0 {
+		if err := unix.Mount("", "/", "", f.rootSpread, ""); err != nil {
+			return fmt.Errorf("propagation of the root: %w", err)
+		}
+	}
+	return nil
+}
+
+func (f *Furniture) makeDev() error {
+	if f.keepDev {
+		return nil
+	}
+	for _, n := range defaultDevices {
+		if err := n.make(); err != nil {
+			return err
+		}
+	}
+	for _, n := range f.devices {
+		if err := n.make(); err != nil {
+			return err
+		}
+	}
+	return makeLinks()
+}
+
+// bindConsole lays the container's terminal over /dev/console.
+func bindConsole(terminal string) error {
+	target, err := makeTarget("/dev/console", false)
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount(terminal, target, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind %s to /dev/console: %w", terminal, err)
+	}
+	return nil
+}
+
+// Close lets go of sources that were not used.
+func (f *Furniture) Close() {
+	for i := range f.jobs {
+		f.jobs[i].close()
+	}
+}

@@ -1,0 +1,213 @@
+// Package rootfs assembles the root file system of a container from the disks or
+// the share the machine was given, and takes it apart again.
+//
+// Everything is mounted in the agent's own namespace, below the container's
+// directory; the container's namespace begins as a copy.
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"vpod/guest/agent/internal/device"
+	"vpod/pkg/agentproto"
+)
+
+// Root is an assembled root file system.
+type Root struct {
+	Dir string // its mount point
+
+	mounted []string // in order
+	made    []string // directories, in order
+}
+
+// Assemble mounts what r says below dir, which it makes. It waits for devices
+// until ctx is done. On failure nothing stays mounted.
+func Assemble(ctx context.Context, dir string, r agentproto.Rootfs) (_ *Root, err error) {
+	if err := check(r); err != nil {
+		return nil, err
+	}
+	root := &Root{Dir: filepath.Join(dir, "root")}
+	defer func() {
+		if err != nil {
+			_ = root.Dismantle()
+		}
+	}()
+	if r.Share != "" {
+		return root, root.mountShare(ctx, r)
+	}
+	lower, err := root.mountLower(ctx, filepath.Join(dir, "lower"), r.LowerDisk)
+	if err != nil {
+		return nil, err
+	}
+	// What is written goes to the scratch disk, or to memory: that is little, as
+	// it happens for a read-only container alone, whose mount points may have to
+	// be made.
+	upper := filepath.Join(dir, "scratch")
+	if r.ScratchDisk != "" {
+		if err := root.mountScratch(ctx, upper, r); err != nil {
+			return nil, err
+		}
+	}
+	return root, root.mountOverlay(lower, upper, r)
+}
+
+// check refuses what cannot be meant.
+func check(r agentproto.Rootfs) error {
+	switch {
+	case r.Share != "" && (r.LowerDisk != "" || r.ScratchDisk != ""):
+		return errors.New("root file system: both a share and disks are given")
+	case r.Share != "" && r.ShareKind != device.Virtiofs && r.ShareKind != device.NineP:
+		return fmt.Errorf("root file system: unknown kind of share %q", r.ShareKind)
+	case r.Share == "" && r.LowerDisk == "":
+		return errors.New("root file system: neither a disk nor a share is given")
+	case r.Share == "" && r.ScratchDisk == "" && !r.ReadOnly:
+		return errors.New("root file system: a disk that is written to needs a scratch disk")
+	}
+	return nil
+}
+
+// mount mounts and remembers it.
+func (r *Root) mount(source, target, fstype string, flags uintptr, data string) error {
+	if err := unix.Mkdir(target, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("make %s: %w", target, err)
+	}
+	if err := unix.Mount(source, target, fstype, flags, data); err != nil {
+		return fmt.Errorf("mount %s %s: %w", fstype, source, err)
+	}
+	r.mounted = append(r.mounted, target)
+	r.made = append(r.made, target)
+	return nil
+}
+
+// mountShare mounts a shared tree as the root. It is written to directly.
+func (r *Root) mountShare(ctx context.Context, fs agentproto.Rootfs) error {
+	if err := device.FindShare(ctx, fs.ShareKind, fs.Share); err != nil {
+		return err
+	}
+	if fs.ShareKind == device.NineP {
+		// cache=mmap: nothing else changes the tree while the machine runs, but
+		// only what mmap needs is cached, so that a volume below stays coherent.
+		return r.mount(fs.Share, r.Dir, "9p", 0, "version=9p2000.L,trans=virtio,msize=512000,cache=mmap,access=client,posixacl")
+	}
+	return r.mount(fs.Share, r.Dir, "virtiofs", 0, "")
+}
+
+// mountLower mounts the image's disk and returns where.
+func (r *Root) mountLower(ctx context.Context, dir, serial string) (string, error) {
+	d, err := device.FindDisk(ctx, serial)
+	if err != nil {
+		return "", err
+	}
+	return dir, r.mount(d.Path(), dir, "erofs", unix.MS_RDONLY, "")
+}
+
+func (r *Root) mountScratch(ctx context.Context, dir string, fs agentproto.Rootfs) error {
+	d, err := device.FindDisk(ctx, fs.ScratchDisk)
+	if err != nil {
+		return err
+	}
+	grow, err := wantsGrowth(d)
+	if err != nil {
+		return err
+	}
+	// noinit_itable: tables that have never been used are not zeroed in the
+	// background; the disk is a sparse file, zero where it was never written.
+	// Growing with it would zero the new tables at once, so that comes before.
+	lasting := "noinit_itable"
+	if fs.Volatile {
+		lasting += ",nobarrier,noauto_da_alloc"
+	}
+	data := lasting
+	if grow > 0 {
+		data = ""
+	}
+	if err := r.mount(d.Path(), dir, "ext4", unix.MS_NOATIME, data); err != nil {
+		return err
+	}
+	if grow == 0 {
+		return nil
+	}
+	if err := resize(dir, grow); err != nil {
+		return fmt.Errorf("grow the scratch disk's file system: %w", err)
+	}
+	if err := unix.Mount(d.Path(), dir, "ext4", unix.MS_REMOUNT|unix.MS_NOATIME, lasting); err != nil {
+		return fmt.Errorf("remount the scratch disk: %w", err)
+	}
+	return nil
+}
+
+// mountOverlay lays scratch's upper directory over lower.
+func (r *Root) mountOverlay(lower, scratch string, fs agentproto.Rootfs) error {
+	upper, work := scratch+"/upper", scratch+"/work"
+	if fs.ScratchDisk == "" {
+		r.made = append(r.made, scratch)
+	}
+	fresh := false
+	for _, dir := range []string{scratch, work, upper} {
+		err := unix.Mkdir(dir, 0o755)
+		fresh = err == nil
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("make %s: %w", dir, err)
+		}
+	}
+	if fresh {
+		if err := inheritRoot(lower, upper); err != nil {
+			return fmt.Errorf("root of the image: %w", err)
+		}
+	}
+	forgetVolatile(work)
+	data := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
+	if fs.Volatile || fs.ScratchDisk == "" {
+		data += ",volatile"
+	}
+	return r.mount("overlay", r.Dir, "overlay", 0, data)
+}
+
+// inheritRoot gives a new upper directory, which is the root the container sees,
+// the owner and mode of the image's.
+func inheritRoot(lower, upper string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(lower, &st); err != nil {
+		return err
+	}
+	return errors.Join(unix.Chown(upper, int(st.Uid), int(st.Gid)), unix.Chmod(upper, st.Mode&0o7777))
+}
+
+// forgetVolatile removes the mark that makes overlayfs refuse an upper directory
+// a volatile mount has used. It stands for "contents may be lost after a crash of
+// the host", which whoever asked for Volatile accepted.
+func forgetVolatile(work string) {
+	mark := work + "/work/incompat/volatile"
+	if unix.Unlink(mark+"/dirty") == nil {
+		_ = unix.Rmdir(mark)
+	}
+}
+
+// Dismantle unmounts everything, which writes it back. All processes that use the
+// root must be gone.
+func (r *Root) Dismantle() error {
+	var errs []error
+	for len(r.mounted) > 0 {
+		last := r.mounted[len(r.mounted)-1]
+		if err := unix.Unmount(last, 0); err != nil {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", last, err))
+			if err := unix.Unmount(last, unix.MNT_DETACH); err != nil {
+				break
+			}
+		}
+		r.mounted = r.mounted[:len(r.mounted)-1]
+	}
+	if len(r.mounted) == 0 {
+		// Nothing of a disk is left below these.
+		for _, dir := range r.made {
+			errs = append(errs, os.RemoveAll(dir))
+		}
+	}
+	return errors.Join(errs...)
+}
