@@ -147,7 +147,7 @@ func (s *Store) loadLayout(ctx context.Context, rt *libimage.Runtime, path strin
 }
 
 func (s *Store) loadReference(ctx context.Context, rt *libimage.Runtime, ref types.ImageReference, path string, progress io.Writer) ([]string, error) {
-	names, err := rt.LoadReference(ctx, ref, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progress}})
+	names, err := rt.LoadReference(ctx, ref, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progressWriter(progress)}})
 	switch {
 	case err == nil:
 		return names, nil

@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if what := os.Getenv("VPOD_TEST_CHILD"); what != "" {
 		os.Exit(testChild(what))
 	}
+	// A race detector's process lingers for a second when it ends, and every
+	// layer is unpacked by a child.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }
 

@@ -180,7 +180,7 @@ func (o PullOptions) copyOptions() (*libimage.CopyOptions, error) {
 		CertDirPath:  o.CertDir,
 		Credentials:  o.Creds,
 		MaxRetries:   o.RetryCount,
-		Writer:       o.Progress,
+		Writer:       progressWriter(o.Progress),
 	}
 	if o.RetryDelay > 0 {
 		c.RetryDelay = &o.RetryDelay

@@ -64,7 +64,7 @@ func (s *Store) Save(ctx context.Context, opts SaveOptions) error {
 	err = opts.write(rt.SystemContext().BigFilesTemporaryDir, func(path string) error {
 		err := rt.Save(ctx, opts.images(), string(opts.Format), path, &libimage.SaveOptions{
 			CopyOptions: libimage.CopyOptions{
-				Writer:                      opts.Progress,
+				Writer:                      progressWriter(opts.Progress),
 				DirForceCompress:            opts.Compress,
 				OciAcceptUncompressedLayers: opts.Uncompressed,
 				RemoveSignatures:            true, // the formats cannot hold them
