@@ -51,9 +51,6 @@ func isLive(c container.Container) bool { return c.Record.State.Live() }
 func (e *Engine) Stop(ctx context.Context, sel Selection, opts StopOptions) []Result {
 	return e.each(ctx, sel, isLive, func(ctx context.Context, c chosen) error {
 		if c.live == nil {
-			if c.Record.State == container.Created {
-				return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "stop", Hint: "only running containers can be stopped"}
-			}
 			return nil
 		}
 		return e.stop(ctx, c.Container, opts)
