@@ -40,12 +40,14 @@ check: deps ## install what the tests need and run all of them
 
 build: guest vpod ## build everything: guest kernel, agent, initramfs, vpod
 
-guest: $(BUILD) ## build the guest kernel (cached by its inputs), agent and initramfs
+guest: ## build the guest kernel (cached by its inputs), agent and initramfs
+	@mkdir -p $(BUILD)
 	@hack/guest-kernel $(BUILD)/vmlinux
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(BUILD)/agent ./guest/agent
 	$(GO) run ./guest/initramfs/mkinitramfs -agent $(BUILD)/agent -o $(BUILD)/initramfs.cpio
 
-vpod: $(BUILD)
+vpod:
+	@mkdir -p $(BUILD)
 	$(GO) build $(GOFLAGS_BUILD) -ldflags "$(LDFLAGS)" -o $(BUILD)/vpod ./cmd/vpod
 
 test: ## run the Go tests, with the race detector
@@ -84,6 +86,3 @@ clean: ## remove what was built here (the kernel cache stays)
 deps:
 	@hack/need $(RUN_PACKAGES) $(BUILD_PACKAGES)
 	@hack/need-go
-
-$(BUILD):
-	@mkdir -p $@
