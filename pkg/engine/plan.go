@@ -95,6 +95,10 @@ func plan(spec container.Spec, host hostFacts) (*monitor.Launch, error) {
 // hotplugPorts are kept free on a q35 board (docs/design/machine.md).
 const hotplugPorts = 4
 
+// guestKernelArgs are what every guest's kernel is told: no dummy0 until somebody
+// asks for one.
+var guestKernelArgs = []string{"dummy.numdummies=0"}
+
 // planMachine describes the virtual machine.
 func planMachine(spec container.Spec, host hostFacts) qemu.Machine {
 	m := qemu.Machine{
@@ -105,7 +109,7 @@ func planMachine(spec container.Spec, host hostFacts) qemu.Machine {
 		CPUs:        vcpus(spec.Machine.CPUs, host.Accel, host.HostCPUs),
 		Kernel:      host.Kernel,
 		Initrd:      host.Initramfs,
-		KernelArgs:  append(slices.Clone(host.KernelArgs), spec.Machine.KernelArgs...),
+		KernelArgs:  slices.Concat(host.KernelArgs, guestKernelArgs, spec.Machine.KernelArgs),
 		NIC:         host.Network.NIC,
 	}
 	if m.Board == qemu.BoardQ35 {
