@@ -13,46 +13,108 @@ import (
 const (
 	muxHeaderSize = 12
 
-	muxData         = 0
-	muxWindowUpdate = 1
-	muxPing         = 2
-	muxGoAway       = 3
+	muxData   = 0
+	muxPing   = 2
+	muxGoAway = 3
 
 	muxFlagSYN = 1
+	muxFlagFIN = 4
+	muxFlagRST = 8
 )
 
 // guard stands between yamux and the channel. Reading, it ends the session at
 // the first frame that our agent never sends and that would cost the host
 // memory: yamux answers each ping in a goroutine of its own and queues up every
-// stream the other side opens. Writing, it joins a frame's header to its body,
-// which saves an emulated guest one interrupt in two.
+// stream the other side opens. What comes for a stream that nobody reads any more
+// it throws away, which yamux would keep until the agent ends the stream too.
+// Writing, it joins a frame's header to its body, which saves an emulated guest
+// one interrupt in two.
 type guard struct {
 	net.Conn
 
-	head     [muxHeaderSize]byte // of the frame being read
-	headLen  int
-	bodyLeft uint32
+	buf  []byte // read from the channel, not looked at yet: buf[next:]
+	next int
+	head []byte // of the frame being passed on, what is left of it
+	pass uint32 // bytes of its body to pass on
+	skip uint32 // or to throw away
 
-	mu  sync.Mutex
-	err error // first failure or violation met while reading
+	mu      sync.Mutex
+	dropped map[uint32]bool // streams that nobody reads
+	err     error           // first failure or violation met while reading
 
 	held []byte // header that waits for its body; yamux has one writer
 }
 
-// Read passes on what has been checked; a violation takes the whole read with it.
+// guardBuffer is how much is read from the channel at once, in bytes.
+const guardBuffer = 32 << 10
+
+func newGuard(conn net.Conn) *guard {
+	return &guard{Conn: conn, dropped: map[uint32]bool{}, buf: make([]byte, 0, guardBuffer)}
+}
+
+// drop says that nobody reads the stream any more.
+func (g *guard) drop(id uint32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dropped[id] = true
+}
+
+// Read passes on what has been checked.
 func (g *guard) Read(p []byte) (int, error) {
-	n, err := g.Conn.Read(p)
-	if violation := g.check(p[:n]); violation != nil {
-		n, err = 0, violation
-	}
-	if err != nil {
-		g.mu.Lock()
-		if g.err == nil {
-			g.err = err
+	for {
+		if len(g.head) > 0 {
+			n := copy(p, g.head)
+			g.head = g.head[n:]
+			return n, nil
 		}
-		g.mu.Unlock()
+		have := g.buf[g.next:]
+		switch {
+		case g.pass > 0 && len(have) > 0:
+			n := copy(p, have[:min(len(have), int(g.pass))])
+			g.next += n
+			g.pass -= uint32(n)
+			return n, nil
+		case g.skip > 0 && len(have) > 0:
+			n := min(len(have), int(g.skip))
+			g.next += n
+			g.skip -= uint32(n)
+			continue
+		case g.pass == 0 && g.skip == 0 && len(have) >= muxHeaderSize:
+			g.head = have[:muxHeaderSize]
+			g.next += muxHeaderSize
+			if err := g.checkHead(); err != nil {
+				return 0, g.failed(err)
+			}
+			continue
+		}
+		if err := g.fill(); err != nil {
+			return 0, g.failed(err)
+		}
 	}
-	return n, err
+}
+
+// fill reads more from the channel.
+func (g *guard) fill() error {
+	if g.next > 0 {
+		g.buf = g.buf[:copy(g.buf, g.buf[g.next:])]
+		g.next = 0
+	}
+	n, err := g.Conn.Read(g.buf[len(g.buf):cap(g.buf)])
+	g.buf = g.buf[:len(g.buf)+n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// failed remembers the first reason for which reading has ended.
+func (g *guard) failed(err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil {
+		g.err = err
+	}
+	return err
 }
 
 // cause returns why reading has ended, or nil.
@@ -62,32 +124,11 @@ func (g *guard) cause() error {
 	return g.err
 }
 
-// check follows the frames in b, which goes on where the last call ended.
-func (g *guard) check(b []byte) error {
-	for len(b) > 0 {
-		if g.bodyLeft > 0 {
-			n := min(uint32(len(b)), g.bodyLeft)
-			g.bodyLeft -= n
-			b = b[n:]
-			continue
-		}
-		n := copy(g.head[g.headLen:], b)
-		g.headLen += n
-		b = b[n:]
-		if g.headLen < muxHeaderSize {
-			return nil
-		}
-		g.headLen = 0
-		if err := g.checkHead(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// checkHead judges the frame whose head has come, and says what becomes of its body.
 func (g *guard) checkHead() error {
 	version, kind := g.head[0], g.head[1]
 	flags := binary.BigEndian.Uint16(g.head[2:])
+	id := binary.BigEndian.Uint32(g.head[4:])
 	length := binary.BigEndian.Uint32(g.head[8:])
 	switch {
 	case version != 0:
@@ -102,8 +143,19 @@ func (g *guard) checkHead() error {
 		return fmt.Errorf("%w: stream frame of unknown type %d", ErrProtocol, kind)
 	case kind == muxData && length > agentproto.Window:
 		return fmt.Errorf("%w: %d bytes in one frame", ErrProtocol, length)
-	case kind == muxData:
-		g.bodyLeft = length
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	dropped := g.dropped[id]
+	if flags&(muxFlagFIN|muxFlagRST) != 0 {
+		delete(g.dropped, id)
+	}
+	if kind == muxData {
+		g.pass = length
+		if dropped { // yamux still sees the flags
+			g.pass, g.skip = 0, length
+			binary.BigEndian.PutUint32(g.head[8:], 0)
+		}
 	}
 	return nil
 }

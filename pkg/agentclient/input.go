@@ -24,8 +24,8 @@ type Input struct {
 	mu     sync.Mutex
 	cond   sync.Cond // signalled when acks advance or the stream fails
 	stream Stream
-	base   int64  // count of bytes acknowledged
-	kept   []byte // what follows base
+	base   int64 // count of bytes acknowledged
+	kept   kept  // what follows base
 	failed error  // of the stream; Resume clears it
 	closed bool
 }
@@ -53,13 +53,13 @@ func (c *Client) Input(ctx context.Context, container, process string) (*Input, 
 // what the agent has not taken charge of.
 func (in *Input) Resume(ctx context.Context, c *Client) error {
 	in.mu.Lock()
-	old, base, kept := in.stream, in.base, in.kept
+	old, base, unacked := in.stream, in.base, in.kept.len()
 	in.mu.Unlock()
 	old.Close()
 	var offset int64
 	st, err := c.bulk(ctx, in.req, agentproto.BulkRequest{}, func(got int64) bool {
 		offset = got
-		return got >= base && got <= base+int64(len(kept))
+		return got >= base && got <= base+int64(unacked)
 	})
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (in *Input) Resume(ctx context.Context, c *Client) error {
 	in.mu.Lock()
 	in.client, in.stream, in.failed = c, st, nil
 	in.dropTo(offset)
-	repeat := append([]byte(nil), in.kept...)
+	repeat := append([]byte(nil), in.kept.bytes()...)
 	in.mu.Unlock()
 	go in.readAcks(st)
 	if _, err := st.Write(repeat); err != nil {
@@ -92,8 +92,8 @@ func (in *Input) readAcks(st Stream) {
 			err = ErrInputEnded
 		case err != nil:
 			err = fmt.Errorf("read acknowledgements: %w", closedAs(err))
-		case n < uint64(in.base) || n > uint64(in.base)+uint64(len(in.kept)):
-			err = fmt.Errorf("%w: it acknowledged byte %d of %d", ErrProtocol, n, in.base+int64(len(in.kept)))
+		case n < uint64(in.base) || n > uint64(in.base)+uint64(in.kept.len()):
+			err = fmt.Errorf("%w: it acknowledged byte %d of %d", ErrProtocol, n, in.base+int64(in.kept.len()))
 		default:
 			in.dropTo(int64(n))
 		}
@@ -111,12 +111,8 @@ func (in *Input) readAcks(st Stream) {
 
 // dropTo lets go of what comes before offset. in.mu is held.
 func (in *Input) dropTo(offset int64) {
-	n := copy(in.kept, in.kept[offset-in.base:])
-	in.kept = in.kept[:n]
+	in.kept.drop(int(offset - in.base))
 	in.base = offset
-	if n == 0 && cap(in.kept) > 64<<10 {
-		in.kept = nil // a burst is over
-	}
 }
 
 // Write sends p. It blocks while a whole window is unacknowledged, which is how
@@ -126,15 +122,15 @@ func (in *Input) Write(p []byte) (int, error) {
 	total := 0
 	for len(p) > 0 {
 		in.mu.Lock()
-		for in.failed == nil && !in.closed && len(in.kept) >= agentproto.Window {
+		for in.failed == nil && !in.closed && in.kept.len() >= agentproto.Window {
 			in.cond.Wait()
 		}
 		if err := in.err(); err != nil {
 			in.mu.Unlock()
 			return total, err
 		}
-		n := min(len(p), agentproto.Window-len(in.kept))
-		in.kept = append(in.kept, p[:n]...)
+		n := min(len(p), agentproto.Window-in.kept.len())
+		in.kept.add(p[:n])
 		st := in.stream
 		in.mu.Unlock()
 
@@ -163,29 +159,14 @@ func (in *Input) err() error {
 	return nil
 }
 
-// CloseWrite waits until the agent has taken charge of everything written, then
-// ends standard input. (A stream shut earlier could be reset by yamux's limit on
-// half-closed streams before a slow process has read it.)
-func (in *Input) CloseWrite(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() {
-		in.mu.Lock()
-		in.cond.Broadcast()
-		in.mu.Unlock()
-	})
-	defer stop()
+// CloseWrite ends standard input behind what was written.
+func (in *Input) CloseWrite() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for in.failed == nil && !in.closed && len(in.kept) > 0 {
-		if ctx.Err() != nil {
-			return fmt.Errorf("end input: %w", context.Cause(ctx))
-		}
-		in.cond.Wait()
-	}
 	if err := in.err(); err != nil {
 		return err
 	}
-	in.stream.CloseWrite()
-	return nil
+	return in.stream.CloseWrite()
 }
 
 // Close lets go of the stream without ending standard input; blocked writes return.
@@ -195,4 +176,32 @@ func (in *Input) Close() error {
 	in.closed = true
 	in.cond.Broadcast()
 	return in.stream.Close()
+}
+
+// kept is a FIFO of bytes.
+type kept struct {
+	buf  []byte
+	head int // first byte of buf that counts
+}
+
+func (k *kept) len() int      { return len(k.buf) - k.head }
+func (k *kept) bytes() []byte { return k.buf[k.head:] }
+
+func (k *kept) add(p []byte) {
+	// Moved only when most of it is free: each byte once, on average.
+	if len(k.buf)+len(p) > cap(k.buf) && k.head > len(k.buf)/2 {
+		k.buf = k.buf[:copy(k.buf, k.buf[k.head:])]
+		k.head = 0
+	}
+	k.buf = append(k.buf, p...)
+}
+
+func (k *kept) drop(n int) {
+	k.head += n
+	if k.head == len(k.buf) {
+		k.buf, k.head = k.buf[:0], 0
+		if cap(k.buf) > 64<<10 {
+			k.buf = nil // a burst is over
+		}
+	}
 }

@@ -31,8 +31,7 @@ const (
 	maxNoise = 64 << 10
 	// maxStaleEchoes is how many preambles of earlier sessions may come first.
 	maxStaleEchoes = 16
-	// maxStreams bounds the streams of a session that are not finished on both
-	// ends, each of which may hold a window of bytes.
+	// maxStreams bounds the streams of a session that are not finished on both ends.
 	maxStreams = 512
 	// writeTimeout is yamux's own bound on handing a frame to the channel. A
 	// machine may stand still for long (it is paused, or its host is overloaded),
@@ -77,15 +76,15 @@ func NewSession(ctx context.Context, conn net.Conn) (*Session, error) {
 		conn.Close()
 		return nil, err
 	}
-	s := &Session{guard: &guard{Conn: conn}, done: make(chan struct{})}
+	s := &Session{guard: newGuard(conn), done: make(chan struct{})}
 	mux, err := yamux.Client(s.guard, &yamux.Config{
 		AcceptBacklog:          maxStreams,
 		EnableKeepAlive:        false, // a paused machine must not be cut off
 		KeepAliveInterval:      time.Minute,
 		ConnectionWriteTimeout: writeTimeout,
 		MaxStreamWindowSize:    agentproto.Window,
-		StreamCloseTimeout:     5 * time.Minute,
 		StreamOpenTimeout:      0, // as for keep-alive
+		StreamCloseTimeout:     0, // a process may be slow to read input that has ended
 		LogOutput:              io.Discard,
 	})
 	if err != nil {
@@ -267,8 +266,14 @@ func (st *muxStream) CloseWrite() error {
 	return nil
 }
 
+// Close also throws away what has come and what still will.
 func (st *muxStream) Close() error {
+	st.session.guard.drop(st.StreamID())
 	st.Stream.SetDeadline(time.Unix(1, 0))
-	go st.Stream.Close()
+	go func() {
+		_, _ = io.Copy(io.Discard, st.Stream) // until nothing is left: the deadline has passed
+		st.Stream.Shrink()
+		st.Stream.Close()
+	}()
 	return nil
 }

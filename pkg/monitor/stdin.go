@@ -91,7 +91,7 @@ func (s *stdin) leave(ctx context.Context, ended bool) error {
 	if in == nil {
 		return nil
 	}
-	if err := in.CloseWrite(ctx); err != nil && !errors.Is(err, agentclient.ErrInputEnded) && ctx.Err() == nil {
+	if err := in.CloseWrite(); err != nil && !errors.Is(err, agentclient.ErrInputEnded) && ctx.Err() == nil {
 		return err
 	}
 	return nil
