@@ -15,6 +15,7 @@ func (m *Machine) Args() ([]string, error) {
 	var a argList
 	m.addBase(&a)
 	m.addBoard(&a)
+	m.addFirmware(&a)
 	m.addMemory(&a)
 	m.addKernel(&a)
 	m.addChannels(&a)
@@ -73,7 +74,6 @@ func (m *Machine) addBoard(a *argList) {
 	switch m.Board {
 	case BoardQ35:
 		props = append(props,
-			"graphics=off", // no VGA for the firmware to look for
 			"usb=off",
 			"vmport=off", // VMware's back door
 			"sata=off",   // disks are virtio; an empty AHCI costs the guest's probing
@@ -87,7 +87,6 @@ func (m *Machine) addBoard(a *argList) {
 			"rtc=on",   // the clock, before the agent sets it
 			"usb=off",  //
 			"pcie=off", // what needs PCI is what q35 is for
-			"graphics=off",
 		)
 	}
 	if m.memoryBackend() {
@@ -110,6 +109,14 @@ func (m *Machine) addBoard(a *argList) {
 	most := max(m.MaxCPUs, m.CPUs)
 	// One socket: the guest's scheduler shall see neighbours, not NUMA distances.
 	a.add("-smp", propInt("cpus", m.CPUs), propInt("maxcpus", most), "sockets=1", propInt("cores", most), "threads=1")
+}
+
+// addFirmware chooses what runs before the kernel. On q35, qboot hands over 0.15 s earlier than SeaBIOS (TCG), but it
+// stops at the tables of a VM generation id. microvm's own choice is as quick as qboot.
+func (m *Machine) addFirmware(a *argList) {
+	if m.Board == BoardQ35 && m.GenerationID == "" {
+		a.add("-bios", "qboot.rom") // in QEMU's own data directory
+	}
 }
 
 // memoryID names the memory backend.
@@ -144,10 +151,19 @@ func (m *Machine) addKernel(a *argList) {
 	if m.Initrd != "" {
 		a.add("-initrd", m.Initrd)
 	}
-	args := m.KernelArgs
+	var args []string
 	if m.ConsoleFD != 0 {
-		args = append([]string{"console=ttyS0"}, args...)
+		args = append(args, "console=ttyS0")
 	}
+	if m.Accel == AccelTCG {
+		args = append(args,
+			// On one CPU the kernel would overwrite 9,000 lock prefixes; emulation pays 0.12 s for that.
+			"noreplace-smp",
+			// Does the timer interrupt at all? On a busy host the answer may come too late, and then be a panic.
+			"no_timer_check",
+		)
+	}
+	args = append(args, m.KernelArgs...)
 	if len(args) > 0 {
 		a.add("-append", strings.Join(args, " "))
 	}
