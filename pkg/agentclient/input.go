@@ -26,7 +26,7 @@ type Input struct {
 	stream Stream
 	base   int64 // count of bytes acknowledged
 	kept   kept  // what follows base
-	failed error  // of the stream; Resume clears it
+	failed error // of the stream; Resume clears it
 	closed bool
 }
 

@@ -49,8 +49,8 @@ type Process struct {
 	stdinW  *io.PipeWriter
 	stdinMu sync.Mutex // held by the stream that is served
 	stdinN  int64
-	done   chan struct{}
-	exit   agentproto.ExitStatus
+	done    chan struct{}
+	exit    agentproto.ExitStatus
 }
 
 // Ops returns the operations asked for so far.
