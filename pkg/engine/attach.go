@@ -60,6 +60,9 @@ func openSession(ctx context.Context, files paths.Container, spec container.Spec
 		Removes:    owner && spec.AutoRemove,
 		Attached:   func() { close(accepted) },
 	}
+	if !spec.Process.Terminal {
+		ms.DetachKeys = nil // nobody types: what looks like the keys is data
+	}
 	go func() {
 		defer close(s.ended)
 		s.exit, s.err = monitor.Attach(ctx, files.AttachSocket(), spec.ID, ms)

@@ -130,6 +130,9 @@ func (x *execSession) carry(ctx context.Context, opts ExecOptions) (int, error) 
 	if !opts.Terminal {
 		follow(2, opts.Streams.Stderr)
 	}
+	if !opts.Terminal {
+		opts.Streams.DetachKeys = nil // nobody types: what looks like the keys is data
+	}
 	if opts.Streams.Stdin != nil {
 		go func() {
 			if err := x.input(ctx, opts.Streams); errors.Is(err, ErrDetached) {
