@@ -28,12 +28,22 @@ func archiveKind(file string) (kind, error) {
 		return 0, err
 	}
 	defer f.Close()
-	plain, _, err := compression.AutoDecompress(f)
+	unpack, _, err := compression.DetectCompression(f)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNotAnImage, err)
 	}
-	defer plain.Close()
-	r := tar.NewReader(plain)
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	r := tar.NewReader(f) // seeks over what it does not read
+	if unpack != nil {
+		plain, err := unpack(f)
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrNotAnImage, err)
+		}
+		defer plain.Close()
+		r = tar.NewReader(plain)
+	}
 	oci, entries := false, 0
 	for {
 		h, err := r.Next()

@@ -85,6 +85,7 @@ type entry struct {
 	typ  byte // 0 is a regular file
 	mode int64
 	uid  int
+	caps string // security.capability
 }
 
 // testImage is an image to be written as an OCI layout.
@@ -111,6 +112,9 @@ func tarLayer(t *testing.T, entries []entry) []byte {
 		}
 		if h.Mode == 0 {
 			h.Mode = 0o755
+		}
+		if e.caps != "" {
+			h.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": e.caps}
 		}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
@@ -212,10 +216,15 @@ func writeLayout(t *testing.T, images ...testImage) string {
 	return dir
 }
 
+// netRawCapability is cap_net_raw+ep in version 2: linux capability.h, struct
+// vfs_cap_data.
+const netRawCapability = "\x01\x00\x00\x02\x00\x20" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
 // baseLayer and its image are what most tests use.
 var baseLayer = []entry{
 	{name: "bin/", typ: tar.TypeDir},
 	{name: "bin/sh", data: "#!shell", mode: 0o755},
+	{name: "bin/ping", data: "ping", mode: 0o755, caps: netRawCapability},
 	{name: "etc/", typ: tar.TypeDir},
 	{name: "etc/passwd", data: "root:x:0:0::/root:/bin/sh\n", mode: 0o644},
 	{name: "home/", typ: tar.TypeDir},

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // testChild is what this test binary does when a test starts it as a child.
@@ -101,7 +102,11 @@ func pullAndTell(dir, layout string) int {
 		fmt.Println("error", err)
 		return 6
 	}
-	fmt.Println("owner", st.Uid)
+	// Kept with the namespace's root in it, shown without: what a disk made from
+	// here must say.
+	caps := make([]byte, 64)
+	n, err := unix.Getxattr(filepath.Join(path, "bin/ping"), "security.capability", caps)
+	fmt.Println("owner", st.Uid, "capability", err == nil && string(caps[:n]) == netRawCapability)
 	return 0
 }
 
@@ -329,7 +334,7 @@ func TestPullRootless(t *testing.T) {
 		code       int
 		want       string
 	}{
-		{name: "with subordinate ids", subs: "nobody:100000:65536\n", want: "owner 1000"},
+		{name: "with subordinate ids", subs: "nobody:100000:65536\n", want: "owner 1000 capability true"},
 		{name: "without", code: 8, want: "usermod --add-subuids"},
 	}
 	for _, tt := range tests {

@@ -95,9 +95,9 @@ func (c *Cache) convert(ctx context.Context, mkfs, imageID, dir string, report f
 	if err != nil {
 		return fmt.Errorf("look through the image: %w", err)
 	}
-	full := &NoSpaceError{What: "converting image " + short(imageID), Dir: c.dir, NeedBytes: size.bytes, FreeBytes: freeBytes(c.dir)}
-	if full.FreeBytes < full.NeedBytes {
-		return full
+	what := "converting image " + short(imageID)
+	if free, ok := freeBytes(c.dir); ok && free < size.bytes {
+		return noSpace(what, c.dir, size.bytes)
 	}
 	out, err := os.CreateTemp(c.dir, imageID+".*"+tempSuffix)
 	if err != nil {
@@ -127,8 +127,7 @@ func (c *Cache) convert(ctx context.Context, mkfs, imageID, dir string, report f
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case diskFull(err, output):
-		full.FreeBytes = freeBytes(c.dir)
-		return full
+		return noSpace(what, c.dir, size.bytes)
 	case size.longName != "":
 		return fmt.Errorf("mkfs.erofs: %w; it may be the name of %d bytes at %q, which versions before 1.6 cannot keep: install a newer erofs-utils, or run with --rootfs-mode virtiofs",
 			toolError(ctx, err, output), erofsLongName, size.longName)
@@ -141,7 +140,7 @@ func (c *Cache) convert(ctx context.Context, mkfs, imageID, dir string, report f
 	}
 	if err := syncAs(out, c.path(imageID)); err != nil {
 		if diskFull(err, "") {
-			return full
+			return noSpace(what, c.dir, size.bytes)
 		}
 		return err
 	}

@@ -73,13 +73,20 @@ func diskFull(err error, output string) bool {
 		strings.Contains(output, "No space left on device") || strings.Contains(output, "Disk quota exceeded")
 }
 
-// freeBytes is what an ordinary user may still write below dir; 0 when unknown.
-func freeBytes(dir string) int64 {
+// freeBytes is what an ordinary user may still write below dir, and whether that
+// could be found out.
+func freeBytes(dir string) (n int64, ok bool) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0
+		return 0, false
 	}
-	return int64(st.Bavail) * st.Bsize
+	return int64(st.Bavail) * st.Bsize, true
+}
+
+// noSpace is a NoSpaceError about the space in dir now.
+func noSpace(what, dir string, needBytes int64) *NoSpaceError {
+	free, _ := freeBytes(dir)
+	return &NoSpaceError{What: what, Dir: dir, NeedBytes: needBytes, FreeBytes: free}
 }
 
 // sizeText prints a number of bytes for people, as "1.5 GiB".

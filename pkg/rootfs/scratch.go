@@ -259,7 +259,7 @@ func scratchError(what, path string, err error) error {
 	case err == nil:
 		return nil
 	case diskFull(err, ""):
-		return &NoSpaceError{What: what, Dir: filepath.Dir(path), FreeBytes: freeBytes(filepath.Dir(path))}
+		return noSpace(what, filepath.Dir(path), 0)
 	case errors.Is(err, unix.EFBIG):
 		return fmt.Errorf("%s: the file system of %s cannot hold a file that large", what, filepath.Dir(path))
 	}
