@@ -104,7 +104,7 @@ func startError(name string, err error) error {
 	switch refused.Code {
 	case agentproto.ErrNotFound:
 		code = ExitNotFound
-	case agentproto.ErrNotExecutable:
+	case agentproto.ErrNotExecutable, agentproto.ErrNoUser:
 		code = ExitNotExecutable
 	}
 	return &ExitError{Code: code, Err: fmt.Errorf("container %s: %s", name, refused.Message)}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Names of the guest files below a library directory.
@@ -47,7 +48,7 @@ func findGuestFiles(opts Options) (guestFiles, error) {
 			if _, err := os.Stat(path); err == nil {
 				*have = path
 				return nil
-			} else if !errors.Is(err, fs.ErrNotExist) {
+			} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 				return fmt.Errorf("look for the guest's %s: %w", name, err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"time"
 
 	"vpod/pkg/container"
@@ -29,7 +30,11 @@ func (e *Engine) images() *image.Store {
 
 // ensureImage returns the image of a new container, fetched as the policy says.
 func (e *Engine) ensureImage(ctx context.Context, opts CreateOptions) (image.Image, error) {
-	return e.Pull(ctx, opts.Image, opts.Pull)
+	img, err := e.Pull(ctx, opts.Image, opts.Pull)
+	if p := opts.Pull.Platform; errors.Is(err, image.ErrNotFound) && p != (Platform{}) {
+		return img, fmt.Errorf("image %s for platform %s: %w", opts.Image, path.Join(p.OS, p.Arch, p.Variant), err)
+	}
+	return img, err
 }
 
 // Pull fetches an image as the policy says and returns it.

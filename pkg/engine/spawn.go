@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -59,6 +60,11 @@ func spawnMonitor(files paths.Container, lock *os.File) (*monitorProcess, error)
 	ours.Close()
 	if err != nil {
 		return nil, fmt.Errorf("make the monitor's report channel: %w", err)
+	}
+	// What this command inherited, say a script's lock or the end of a pipe, must
+	// not live on in the monitor. ExtraFiles are duplicated without the flag.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("start the monitor: %w", err)
 	}
 	cmd := exec.Command(exe, monitorVerb, files.Launch())
 	cmd.Dir = "/"

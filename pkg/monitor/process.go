@@ -188,7 +188,7 @@ func (s *supervisor) startError(err error) (code int, text string) {
 			return exitNotFound, fmt.Sprintf("executable file %q not found in $PATH", command)
 		}
 		return exitNotFound, refused.Message
-	case agentproto.ErrNotExecutable:
+	case agentproto.ErrNotExecutable, agentproto.ErrNoUser:
 		return exitNotExecutable, refused.Message
 	}
 	return exitOwnFailure, refused.Message
