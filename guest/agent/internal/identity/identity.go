@@ -17,7 +17,7 @@ import (
 // Identity is whom a process runs as.
 type Identity struct {
 	UID, GID uint32
-	Groups   []uint32 // supplementary
+	Groups   []uint32 // supplementary; the first is GID
 	Home     string   // "/" when the user is not in /etc/passwd
 }
 
@@ -47,7 +47,9 @@ func (f Files) Lookup(spec string, more []string) (Identity, error) {
 	if id.Home == "" {
 		id.Home = "/"
 	}
-	gids := u.Sgids
+	// The primary group is among them, or a process could shed a group that a file
+	// denies something to (CVE-2022-2989).
+	gids := append([]int{u.Gid}, u.Sgids...)
 	if len(more) > 0 {
 		extra, err := user.GetAdditionalGroups(more, f.open(f.Group, "/etc/group"))
 		if err != nil {

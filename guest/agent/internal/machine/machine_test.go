@@ -48,16 +48,17 @@ func TestParseNIC(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	a, b := []byte{1, 1, 1, 1, 1, 1}, []byte{2, 2, 2, 2, 2, 2}
-	have := []link{{index: 1, name: "lo"}, {index: 2, ether: true, mac: a}, {index: 3, ether: true, mac: b}}
+	have := []link{{index: 1, name: "lo"}, {index: 2, ether: true, made: true, mac: []byte{3}}, {index: 3, ether: true, mac: a}, {index: 4, ether: true, mac: b}}
 	for _, tt := range []struct {
 		name string
 		mac  []byte
 		have []link
 		want int
 	}{
-		{"by address", b, have, 2},
-		{"first when none has it", []byte{9, 9, 9, 9, 9, 9}, have, 1},
-		{"none", a, have[:1], -1},
+		{"by address", b, have, 3},
+		{"first device when none has it", []byte{9, 9, 9, 9, 9, 9}, have, 2},
+		{"by address, though no device", []byte{3}, have, 1},
+		{"none", a, have[:2], -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := choose(tt.mac, tt.have); got != tt.want {

@@ -88,6 +88,7 @@ type link struct {
 	name  string
 	mac   []byte
 	ether bool
+	made  bool // by somebody here, as a dummy or a bridge: no device of the machine
 	up    bool // administratively, and with a carrier
 }
 
@@ -123,6 +124,8 @@ func links() ([]link, error) {
 				l.name = unix.ByteSliceToString(a.Value)
 			case unix.IFLA_ADDRESS:
 				l.mac = a.Value
+			case unix.IFLA_LINKINFO:
+				l.made = true
 			}
 		}
 		all = append(all, l)

@@ -130,7 +130,7 @@ func choose(mac []byte, have []link) int {
 		if bytes.Equal(l.mac, mac) {
 			return i
 		}
-		if first < 0 {
+		if first < 0 && !l.made {
 			first = i
 		}
 	}

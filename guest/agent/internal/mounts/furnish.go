@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"vpod/guest/agent/internal/spawn"
 	"vpod/pkg/agentproto"
 )
 
@@ -24,6 +25,7 @@ type Plan struct {
 	Files     []agentproto.File
 	FilesDir  string // where Files are written, in the agent's root; made when needed
 	CgroupDir string // the container's control group, in the agent's root
+	ProcFD    int    // the machine's /proc
 	ReadOnly  bool   // the root
 }
 
@@ -34,7 +36,8 @@ type Furniture struct {
 	keepDev    bool // /dev is somebody else's: nothing is made in it
 	masked     []string
 	readonly   []string
-	sysctl     map[string]string // file to value
+	sysctls    []sysctl
+	proc       int // the machine's /proc
 	readOnly   bool
 	rootSpread uintptr // MS_SHARED and so on; 0 is private
 }
@@ -46,7 +49,7 @@ const maxFiles = 256
 // root, on a thread that already has the mount namespace the container will
 // have. Close must be called on what it returns, also after Furnish.
 func Prepare(ctx context.Context, p Plan) (_ *Furniture, err error) {
-	f := &Furniture{readOnly: p.ReadOnly}
+	f := &Furniture{readOnly: p.ReadOnly, proc: p.ProcFD}
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -127,13 +130,12 @@ func (f *Furniture) prepareLinux(l *specs.Linux) error {
 		return err
 	}
 	f.masked, f.readonly = l.MaskedPaths, l.ReadonlyPaths
-	f.sysctl = make(map[string]string, len(l.Sysctl))
-	for k, v := range l.Sysctl {
-		file, err := sysctlFile(k)
+	for _, key := range slices.Sorted(maps.Keys(l.Sysctl)) {
+		file, err := sysctlFile(key)
 		if err != nil {
 			return err
 		}
-		f.sysctl[file] = v
+		f.sysctls = append(f.sysctls, sysctl{key, file, l.Sysctl[key]})
 	}
 	return nil
 }
@@ -154,15 +156,42 @@ func Enter(newRoot string) error {
 	return unix.Chdir("/")
 }
 
-// Furnish does it all in the root entered. The thread's umask must be 0. terminal
-// is called once /dev is there and may open the container's own devpts; it returns
+// Furnish does it all in the root entered, but for what it returns: mounts for the
+// first process to make, in order, because they lie on its own /proc. The
+// descriptors in them live until Close. The thread's umask must be 0. terminal is
+// called once /dev is there and may open the container's own devpts; it returns
 // the path of the terminal to show as /dev/console, or "".
-func (f *Furniture) Furnish(terminal func() (string, error)) error {
+func (f *Furniture) Furnish(terminal func() (string, error)) ([]spawn.Mount, error) {
+	d := deferred{proc: f.proc}
 	for i := range f.jobs {
-		if err := f.jobs[i].do(); err != nil {
-			return fmt.Errorf("mount on %s: %w", f.jobs[i].Destination, err)
+		j := &f.jobs[i]
+		do := j.do
+		if j.Type == "proc" || d.covers(j.Destination) {
+			do = func() error { return d.add(j) }
+		}
+		if err := do(); err != nil {
+			return nil, fmt.Errorf("mount on %s: %w", j.Destination, err)
 		}
 	}
+	if err := f.furnishRest(terminal); err != nil {
+		return nil, err
+	}
+	if err := f.restrict(&d); err != nil {
+		return nil, err
+	}
+	if f.readOnly {
+		if err := setAttr("/", unix.MOUNT_ATTR_RDONLY, 0, false); err != nil {
+			return nil, err
+		}
+	}
+	if f.rootSpread != 0 {
+		d.mounts = append(d.mounts, spawn.Mount{Target: "/", Flags: f.rootSpread})
+	}
+	return d.mounts, nil
+}
+
+// furnishRest sees to /dev, the terminal and kernel parameters.
+func (f *Furniture) furnishRest(terminal func() (string, error)) error {
 	if err := f.makeDev(); err != nil {
 		return err
 	}
@@ -175,33 +204,69 @@ func (f *Furniture) Furnish(terminal func() (string, error)) error {
 			return err
 		}
 	}
-	for _, file := range slices.Sorted(maps.Keys(f.sysctl)) {
-		if err := setSysctl(file, f.sysctl[file]); err != nil {
+	for _, s := range f.sysctls {
+		if err := s.set(f.proc); err != nil {
 			return err
-		}
-	}
-	for _, p := range f.readonly {
-		if err := readonly(p); err != nil {
-			return err
-		}
-	}
-	var m masker
-	for _, p := range f.masked {
-		if err := m.mask(p); err != nil {
-			return err
-		}
-	}
-	if f.readOnly {
-		if err := setAttr("/", unix.MOUNT_ATTR_RDONLY, 0, false); err != nil {
-			return err
-		}
-	}
-	if f.rootSpread != 0 {
-		if err := unix.Mount("", "/", "", f.rootSpread, ""); err != nil {
-			return fmt.Errorf("propagation of the root: %w", err)
 		}
 	}
 	return nil
+}
+
+// restrict makes paths read-only and hides others, at once or, on /proc, later.
+// What is not there needs neither.
+func (f *Furniture) restrict(d *deferred) error {
+	apply := func(p string, list ...spawn.Mount) error {
+		if d.covers(p) {
+			d.mounts = append(d.mounts, list...)
+			return nil
+		}
+		for _, m := range list {
+			if err := now(m); err != nil {
+				return fmt.Errorf("restrict %s: %w", p, err)
+			}
+		}
+		return nil
+	}
+	for _, p := range f.readonly {
+		there, _, err := d.stat(p)
+		if err != nil {
+			return err
+		}
+		if pair := readonly(p); there {
+			if err := apply(p, pair[:]...); err != nil {
+				return err
+			}
+		}
+	}
+	// Those of /proc last, as they are mounted last: one empty directory then
+	// serves all.
+	var m masker
+	for _, onProc := range []bool{false, true} {
+		for _, p := range f.masked {
+			if d.covers(p) != onProc {
+				continue
+			}
+			there, isDir, err := d.stat(p)
+			if err != nil {
+				return err
+			}
+			if !there {
+				continue
+			}
+			if err := apply(p, m.mask(p, isDir)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// now makes a mount on the calling thread.
+func now(m spawn.Mount) error {
+	if m.SetAttr|m.ClearAttr != 0 {
+		return setAttr(m.Target, m.SetAttr, m.ClearAttr, true)
+	}
+	return unix.Mount(m.Source, m.Target, m.Type, m.Flags, m.Data)
 }
 
 func (f *Furniture) makeDev() error {

@@ -3,12 +3,13 @@ package mounts
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"vpod/guest/agent/internal/spawn"
 )
 
 // masker hides paths. The zero value is ready.
@@ -16,43 +17,32 @@ type masker struct {
 	empty string // a directory hidden already, behind an empty file system
 }
 
-// mask hides path: a file behind /dev/null, a directory behind an empty one. What
-// is not there needs no hiding.
-func (m *masker) mask(p string) error {
-	var st unix.Stat_t
-	err := unix.Stat(p, &st)
+// mask returns the mount that hides path: a file behind /dev/null, a directory
+// behind an empty one.
+func (m *masker) mask(p string, isDir bool) spawn.Mount {
 	switch {
-	case absent(err):
-		return nil
-	case err != nil:
-	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		err = unix.Mount("/dev/null", p, "", unix.MS_BIND, "")
+	case !isDir:
+		return spawn.Mount{Source: "/dev/null", Target: p, Flags: unix.MS_BIND}
 	case m.empty != "":
-		err = unix.Mount(m.empty, p, "", unix.MS_BIND, "")
+		return spawn.Mount{Source: m.empty, Target: p, Flags: unix.MS_BIND}
 	default:
-		err = unix.Mount("tmpfs", p, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=0,nr_inodes=2")
 		m.empty = p
+		return spawn.Mount{Source: "tmpfs", Target: p, Type: "tmpfs", Data: "size=0,nr_inodes=2",
+			Flags: unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC}
 	}
-	if err != nil {
-		return fmt.Errorf("mask %s: %w", p, err)
-	}
-	return nil
 }
 
 func absent(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
 }
 
-// readonly makes the tree at path read-only by a mount of itself.
-func readonly(p string) error {
-	err := unix.Mount(p, p, "", unix.MS_BIND|unix.MS_REC, "")
-	if absent(err) {
-		return nil
+// readonly returns the mounts that make the tree at path read-only: one of itself,
+// then its attribute.
+func readonly(p string) [2]spawn.Mount {
+	return [2]spawn.Mount{
+		{Source: p, Target: p, Flags: unix.MS_BIND | unix.MS_REC},
+		{Target: p, SetAttr: unix.MOUNT_ATTR_RDONLY},
 	}
-	if err != nil {
-		return fmt.Errorf("make %s read-only: %w", p, err)
-	}
-	return setAttr(p, unix.MOUNT_ATTR_RDONLY, 0, true)
 }
 
 // checkPaths refuses paths that are not absolute.
@@ -65,7 +55,7 @@ func checkPaths(what string, list []string) error {
 	return nil
 }
 
-// sysctlFile returns the file of a kernel parameter: dots stand for slashes, or,
+// sysctlFile returns the file of a kernel parameter, relative to /proc: dots stand for slashes, or,
 // when a name holds a slash, slashes are themselves and dots as well.
 func sysctlFile(key string) (string, error) {
 	p := key
@@ -75,19 +65,23 @@ func sysctlFile(key string) (string, error) {
 	if key == "" || strings.ContainsRune(p, 0) || slices.Contains(strings.Split(p, "/"), "..") {
 		return "", fmt.Errorf("%q is not a kernel parameter", key)
 	}
-	return path.Join("/proc/sys", p), nil
+	return path.Join("sys", p), nil
 }
 
-// setSysctl sets a kernel parameter through the container's /proc: those of a
-// namespace are the container's own, the others are its machine's.
-func setSysctl(file, value string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+// sysctl is a kernel parameter to be set.
+type sysctl struct{ key, file, value string }
+
+// set sets a kernel parameter through the machine's /proc. Those of a
+// namespace are the calling thread's, so the container's own; the others are its
+// machine's.
+func (s sysctl) set(proc int) error {
+	fd, err := unix.Openat(proc, s.file, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("kernel parameter: %w", err)
+		return fmt.Errorf("kernel parameter %s: %w", s.key, err)
 	}
-	_, err = f.WriteString(value)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("kernel parameter: set to %q: %w", value, err)
+	defer func() { _ = unix.Close(fd) }()
+	if _, err := unix.Write(fd, []byte(s.value)); err != nil {
+		return fmt.Errorf("set kernel parameter %s to %q: %w", s.key, s.value, err)
 	}
 	return nil
 }

@@ -146,9 +146,8 @@ func (j *job) doBind() error {
 	defer j.close()
 	set, clear := j.bindAttrs()
 	if set|clear != 0 {
-		attr := unix.MountAttr{Attr_set: set, Attr_clr: clear}
-		if err := unix.MountSetattr(j.tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-			return fmt.Errorf("options %q of %s: %w", strings.Join(j.Options, ","), j.Destination, err)
+		if err := setTreeAttr(j.tree, set, clear); err != nil {
+			return err
 		}
 	}
 	target := j.Destination
@@ -185,6 +184,15 @@ func (j *job) close() {
 		_ = unix.Close(j.tree)
 		j.tree = -1
 	}
+}
+
+// setTreeAttr changes the attributes of a detached mount.
+func setTreeAttr(tree int, set, clear uint64) error {
+	attr := unix.MountAttr{Attr_set: set, Attr_clr: clear}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return fmt.Errorf("mount_setattr: %w", err)
+	}
+	return nil
 }
 
 // setAttr changes the attributes of the mount at path.

@@ -46,6 +46,9 @@ func (r *Runner) Create(ctx context.Context, id string, spec *agentproto.Contain
 	if err != nil {
 		return nil, fail(agentproto.ErrBadRequest, err)
 	}
+	if spec.OCI.Hostname+spec.OCI.Domainname != "" && !ns.has(unix.CLONE_NEWUTS) {
+		return nil, failf(agentproto.ErrBadRequest, "a host or domain name needs a UTS namespace of its own")
+	}
 	if err := r.reserve(id); err != nil {
 		return nil, err
 	}
@@ -124,7 +127,7 @@ func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, 
 		}
 		f, err := mounts.Prepare(ctx, mounts.Plan{
 			OCI: &spec.OCI, Files: spec.Files, FilesDir: filesDir(c.ID),
-			CgroupDir: c.cgroupView(), ReadOnly: spec.Rootfs.ReadOnly,
+			CgroupDir: c.cgroupView(), ProcFD: c.runner.procFD, ReadOnly: spec.Rootfs.ReadOnly,
 		})
 		if err != nil {
 			return err
@@ -137,7 +140,7 @@ func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, 
 		if err := l.setNames(); err != nil {
 			return err
 		}
-		err = f.Furnish(l.furnish)
+		l.cmd.Mounts, err = f.Furnish(l.furnish)
 		if err == nil {
 			err = ready()
 		}

@@ -23,6 +23,7 @@ const (
 type call struct {
 	step Step
 	kind kind
+	note string // for the error: what the call was about
 	nr   uintptr
 	args [6]uintptr
 }
@@ -95,6 +96,9 @@ func (c *Command) compile() (*program, error) {
 	}
 	if c.CgroupNSOf >= 0 {
 		p.add(StepNamespace, unix.SYS_SETNS, uintptr(c.CgroupNSOf), unix.CLONE_NEWCGROUP)
+	}
+	if err := p.addMounts(c.Mounts); err != nil {
+		return nil, err
 	}
 	p.add(StepTerminal, unix.SYS_SETSID)
 	for fd, from := range c.Stdio {

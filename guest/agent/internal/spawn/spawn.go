@@ -36,6 +36,7 @@ type Command struct {
 	CgroupFD    int    // directory of a version 2 control group to start in, or -1
 	NewCgroupNS bool   // root a control group namespace there
 	CgroupNSOf  int    // join that of the process with this pidfd, or -1
+	Mounts      []Mount
 
 	Rlimits     []Rlimit
 	OOMScoreAdj *int
@@ -63,6 +64,7 @@ type Step string
 const (
 	StepClone        Step = "clone"
 	StepNamespace    Step = "control group namespace"
+	StepMount        Step = "mount on"
 	StepStdio        Step = "standard streams"
 	StepTerminal     Step = "controlling terminal"
 	StepRlimit       Step = "resource limits"
@@ -79,7 +81,7 @@ const (
 // Error reports a start that failed in the kernel.
 type Error struct {
 	Step  Step
-	Path  string // the file, for StepExec; the directory, for StepDir
+	Path  string // the file, for StepExec; the directory, for StepDir and StepMount
 	Errno syscall.Errno
 }
 
@@ -118,7 +120,7 @@ func (c *Command) Start() (pid, pidfd int, err error) {
 
 // failure turns what the child has noted into an error.
 func (p *program) failure(c *Command) error {
-	e := &Error{Step: p.calls[p.failed].step, Errno: p.errno}
+	e := &Error{Step: p.calls[p.failed].step, Path: p.calls[p.failed].note, Errno: p.errno}
 	switch e.Step {
 	case StepDir:
 		e.Path = c.Dir
