@@ -56,6 +56,7 @@ func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 		return s.neverRan(err, first)
 	}
 	began := time.Now()
+	close(r.started)
 	s.log.Info("container started")
 	s.tell(func(st *Status) {
 		st.StartedAt = began
@@ -69,7 +70,6 @@ func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 		}
 		s.report.close()
 	}
-	close(r.started)
 	out := outcome{exit: s.attend(ctx, r)}
 	out.exit.StartedAt, out.exit.FinishedAt = began, time.Now()
 	out.ran = time.Since(began)
