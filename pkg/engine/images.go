@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"path/filepath"
 	"time"
 
 	"vpod/pkg/container"
@@ -20,6 +21,7 @@ func (e *Engine) images() *image.Store {
 		e.imageStore = image.Open(image.Options{
 			Root:    e.opts.Paths.Root,
 			RunRoot: e.opts.Paths.RunRoot,
+			TempDir: filepath.Join(e.dirs.Cache(), "tmp"),
 			Waiting: func(holder int) {
 				e.opts.Notice(fmt.Sprintf("waiting for another process (%d) that uses the image store", holder))
 			},
@@ -197,6 +199,9 @@ func (e *Engine) removeHolders(ctx context.Context, imageID string) error {
 func (e *Engine) infoImages(ctx context.Context, out *InfoStore) error {
 	var err error
 	if out.GraphRoot, out.GraphDriverName, err = e.images().Root(ctx); err != nil {
+		return err
+	}
+	if out.RunRoot, err = e.images().RunRoot(ctx); err != nil {
 		return err
 	}
 	list, err := e.images().List(ctx, image.ListOptions{All: true})

@@ -9,10 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"vpod/pkg/container"
 	"vpod/pkg/monitor"
+	"vpod/pkg/rootfs"
 )
 
 // List returns the containers ps shows, the newest first.
@@ -90,31 +89,25 @@ func listed(c container.Container, live *monitor.Status) Listed {
 
 // sizeOf measures what a container takes of the disk, without asking its guest.
 func (e *Engine) sizeOf(c container.Container) (*Size64, error) {
-	writable, err := allocated(e.dirs.Container(c.Spec.ID).Scratch())
-	if err != nil {
+	var size Size64
+	if c.Spec.Rootfs.Mode != container.RootfsDisk {
+		return &size, nil // its layer is in the image store, which ps does not open
+	}
+	var err error
+	if !c.Spec.Rootfs.ReadOnly {
+		if size.Writable, err = rootfs.ScratchUsage(e.dirs.Container(c.Spec.ID).Scratch(), e.dirs.Cache()); err != nil {
+			return nil, fmt.Errorf("size of container %s: %w", c.Spec.Name, err)
+		}
+	}
+	image, err := os.Stat(e.imageDisk(c.Spec.Image.ID))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("size of container %s: %w", c.Spec.Name, err)
 	}
-	image, err := allocated(e.imageDisk(c.Spec.Image.ID))
-	if err != nil {
-		return nil, fmt.Errorf("size of container %s: %w", c.Spec.Name, err)
+	size.Root = size.Writable
+	if err == nil {
+		size.Root += image.Size()
 	}
-	return &Size64{Writable: writable, Root: writable + image}, nil
-}
-
-// allocated returns the bytes a file takes of the disk; 0 when there is none.
-func allocated(path string) (int64, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return info.Size(), nil
-	}
-	return st.Blocks * 512, nil
+	return &size, nil
 }
 
 // Running reports whether the row's first process runs, or is about to again.

@@ -12,6 +12,7 @@ import (
 	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
 	"vpod/pkg/qemu"
+	"vpod/pkg/sidecar"
 )
 
 // orders finds out what a start depends on and plans it. The container's
@@ -49,6 +50,11 @@ func (e *Engine) orders(ctx context.Context, c container.Container, files paths.
 	}
 	if host.ImageDisk, host.ShareDir, err = e.readyRootfs(ctx, spec, files); err != nil {
 		return nil, err
+	}
+	if spec.Rootfs.Mode == container.RootfsVirtiofs {
+		if host.Virtiofsd, err = sidecar.FindVirtiofsd(os.Getenv("PATH")); err != nil {
+			return nil, err
+		}
 	}
 	return plan(spec, host)
 }

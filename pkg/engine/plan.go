@@ -31,6 +31,7 @@ type hostFacts struct {
 	KernelArgs  []string // that this host's machines need
 	ImageDisk   string   // EROFS file; disk mode
 	ShareDir    string   // mounted tree; share modes
+	Virtiofsd   string   // path; mode virtiofs
 	Seccomp     []byte   // compiled filter of the first process
 	Network     networkFacts
 	TimeZone    []byte // zone file for /etc/localtime; nil leaves the image's
@@ -46,6 +47,9 @@ type networkFacts struct {
 	Guest   []agentproto.NIC // addresses and routes
 	Files   []agentproto.File
 }
+
+// virtiofsCache is right for a tree that nobody else changes meanwhile.
+const virtiofsCache = "always"
 
 // Serial numbers by which the agent finds its disks, and the tag of a share.
 const (
@@ -75,6 +79,9 @@ func plan(spec container.Spec, host hostFacts) (*monitor.Launch, error) {
 		Network:        host.Network.Monitor,
 		BootTimeout:    host.BootTimeout,
 		ReleaseCommand: host.Release,
+	}
+	if spec.Rootfs.Mode == container.RootfsVirtiofs {
+		l.Virtiofsd = []monitor.Virtiofsd{{Tag: rootShare, Path: host.Virtiofsd, Dir: host.ShareDir, Cache: virtiofsCache}}
 	}
 	l.Containers = []monitor.LaunchContainer{{
 		ID:          spec.ID,
@@ -127,7 +134,7 @@ func planMachine(spec container.Spec, host hostFacts) qemu.Machine {
 			m.Disks = append(m.Disks, qemu.Disk{ID: scratchDisk, Path: host.Files.Scratch(), Cache: cache, Serial: scratchDisk})
 		}
 	case container.RootfsVirtiofs:
-		m.Shares = []qemu.Share{{Tag: rootShare, Kind: qemu.ShareVirtioFS, Path: host.ShareDir}} // the monitor adds virtiofsd
+		m.Shares = []qemu.Share{{Tag: rootShare, Kind: qemu.ShareVirtioFS}} // the monitor adds the socket
 	case container.Rootfs9p:
 		m.Shares = []qemu.Share{{Tag: rootShare, Kind: qemu.Share9P, Path: host.ShareDir, ReadOnly: spec.Rootfs.ReadOnly}}
 	}

@@ -86,6 +86,9 @@ func TestPlan(t *testing.T) {
 		{"read-only", func(s *container.Spec, _ *hostFacts) { s.Rootfs.ReadOnly = true }},
 		{"privileged", func(s *container.Spec, h *hostFacts) { s.Privileged, h.Seccomp = true, nil }},
 		{"shared", func(s *container.Spec, h *hostFacts) { s.Rootfs.Mode, h.ShareDir = container.Rootfs9p, "/merged" }},
+		{"virtiofs", func(s *container.Spec, h *hostFacts) {
+			s.Rootfs.Mode, h.ShareDir, h.Virtiofsd = container.RootfsVirtiofs, "/merged", "/usr/lib/qemu/virtiofsd"
+		}},
 		{"microvm", func(s *container.Spec, _ *hostFacts) { s.Machine.Board = "microvm" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

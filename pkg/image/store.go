@@ -172,6 +172,15 @@ func (s *Store) storeOptions() (types.StoreOptions, error) {
 	return opts, nil
 }
 
+// RunRoot is where the store keeps what does not survive a reboot. It opens the
+// store.
+func (s *Store) RunRoot(ctx context.Context) (string, error) {
+	if _, err := s.open(ctx); err != nil {
+		return "", err
+	}
+	return s.store.RunRoot(), nil
+}
+
 // OtherDrivers names storage drivers under which the same store holds images
 // that are not seen through the one in use, for `info`.
 func (s *Store) OtherDrivers(ctx context.Context) ([]string, error) {
