@@ -79,6 +79,7 @@ func plan(spec container.Spec, host hostFacts) (*monitor.Launch, error) {
 		Network:        host.Network.Monitor,
 		BootTimeout:    host.BootTimeout,
 		ReleaseCommand: host.Release,
+		ReleaseAlways:  spec.Rootfs.Mode != container.RootfsDisk, // its tree is mounted
 	}
 	if spec.Rootfs.Mode == container.RootfsVirtiofs {
 		l.Virtiofsd = []monitor.Virtiofsd{{Tag: rootShare, Path: host.Virtiofsd, Dir: host.ShareDir, Cache: virtiofsCache}}

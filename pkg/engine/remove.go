@@ -99,15 +99,19 @@ func removeFiles(files paths.Container) error {
 	return errors.Join(os.RemoveAll(files.Data), os.RemoveAll(files.Run))
 }
 
-// Release is the body of the hidden verb "release", run by a monitor whose
-// container was to be removed at its end and whose user is gone.
+// Release is the body of the hidden verb "release", a monitor's last act: it
+// removes a container that was to be removed at its end and whose user is gone,
+// and unmounts the shared tree of one that stays.
 func (e *Engine) Release(ctx context.Context, id string) error {
-	c, _, err := e.find(ctx, id) // removes an ended --rm container on the way
+	c, live, err := e.find(ctx, id) // removes an ended --rm container on the way
 	if errors.Is(err, errNoContainer) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if live != nil {
+		return nil // started again meanwhile
 	}
 	return e.releaseRootfs(ctx, c.Spec)
 }

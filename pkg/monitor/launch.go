@@ -42,8 +42,10 @@ type Launch struct {
 	BootTimeout time.Duration      `json:"bootTimeout"`
 
 	// ReleaseCommand is run (argv, detached) after an AutoRemove container has
-	// ended when no attached client has promised to remove it.
+	// ended when no attached client has promised to remove it; with
+	// ReleaseAlways, also after one that stays has ended.
 	ReleaseCommand []string `json:"releaseCommand,omitempty"`
+	ReleaseAlways  bool     `json:"releaseAlways,omitempty"`
 }
 
 // LaunchContainer is one container of the machine.

@@ -16,7 +16,8 @@ func promised(told []*client) bool {
 	return false
 }
 
-// release starts the command that removes an AutoRemove container. It is the
+// release starts the command that removes an AutoRemove container, or lets go of
+// what the host holds for one that stays. It is the
 // monitor's last act: the command needs the lock the monitor has let go of, and
 // nobody waits for it.
 func (s *supervisor) release() {

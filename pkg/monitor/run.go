@@ -258,7 +258,7 @@ func (s *supervisor) finish(out outcome, endServing func()) error {
 	}
 	s.conns.Wait()
 	s.report.close()
-	if s.c.AutoRemove && !out.starterKnows && !promised(told) {
+	if s.c.AutoRemove && !out.starterKnows && !promised(told) || s.launch.ReleaseAlways && !s.c.AutoRemove {
 		s.release()
 	}
 	s.log.Info("monitor ends")
