@@ -148,16 +148,33 @@ func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveIm
 		InUse:            e.holders,
 		RemoveContainers: e.removeHolders,
 	})
-	errs := []error{err}
-	for _, r := range removed {
-		if !r.Deleted {
-			continue
-		}
-		if err := e.disks().Remove(ctx, r.ID); err != nil {
-			errs = append(errs, fmt.Errorf("remove the disk of image %s: %w", r.ID[:12], err))
-		}
+	return removed, errors.Join(err, e.dropUnusedDisks(ctx))
+}
+
+// dropUnusedDisks removes the disks of images that are gone, also those another
+// tool has removed. A container keeps the disk it runs from.
+func (e *Engine) dropUnusedDisks(ctx context.Context) error {
+	list, err := e.images().List(ctx, image.ListOptions{All: true})
+	if err != nil {
+		return err
 	}
-	return removed, errors.Join(errs...)
+	there := map[string]bool{}
+	for _, img := range list {
+		there[img.ID] = true
+	}
+	var lookErr error
+	_, err = e.disks().Prune(ctx, func(imageID string) bool {
+		if there[imageID] {
+			return true
+		}
+		holders, err := e.holders(ctx, imageID)
+		lookErr = errors.Join(lookErr, err)
+		return err != nil || len(holders) > 0
+	})
+	if err := errors.Join(lookErr, err); err != nil {
+		return fmt.Errorf("remove disks of images that are gone: %w", err)
+	}
+	return nil
 }
 
 // holders are the ids of the containers made from an image.
