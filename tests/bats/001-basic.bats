@@ -35,8 +35,7 @@ load helpers
 @test "vpod: directories of another are refused" {
 	mkdir -m 0755 -p "$T/open/vpod"
 	chmod 0755 "$T/open/vpod"
-	run --separate-stderr "$VPOD" --root "$T/d" --runroot "$T/open" ps
-	log_result
+	capture "$VPOD" --root "$T/d" --runroot "$T/open" ps
 	assert "$status" -eq 125
 	assert "$stderr" =~ "mode 0700"
 }

@@ -9,10 +9,15 @@ load helpers
 		run_vpod image exists "$name"
 	done
 	assert "$(vpod image inspect --format '{{.Id}}' b)" = "$(vpod image inspect --format '{{.Id}}' $IMAGE)"
-	run_vpod untag localhost/a:1
+	run_vpod untag $IMAGE localhost/a:1
 	run_vpod 1 image exists localhost/a:1
 	run_vpod rmi b
 	assert "$(vpod images --noheading | wc -l)" -eq 1 "images"
+	# Without names, all of them go.
+	run_vpod tag $IMAGE localhost/a:1
+	run_vpod untag $IMAGE
+	assert "$(vpod images --noheading --format '{{.Repository}}')" = "<none>"
+	run_vpod tag "$(vpod images --quiet)" $IMAGE
 }
 
 @test "vpod tag: what is wrong is named" {

@@ -15,13 +15,15 @@ ends_with() { # CODE | COMMAND OF THE CONTAINER | ERROR NAMES
 		0   | true                      | ''
 		1   | false                     | ''
 		255 | sh -c "exit 255"          | ''
-		143 | sh -c 'kill -TERM $$'     | ''
-		137 | sh -c 'kill -KILL $$'     | ''
+		0   | sh -c 'kill -TERM $$'     | ''
 		127 | /no/such/command          | /no/such/command
 		127 | nosuchcommand             | nosuchcommand.*not found
 		126 | /etc                      | /etc
 		126 | /etc/passwd               | /etc/passwd.*[Pp]ermission
 	TABLE
+	# Process 1 of a container does not take signals from within; below an init it does.
+	run_vpod 143 run --rm --init --network none $IMAGE sh -c 'kill -TERM $$'
+	run_vpod 137 run --rm --init --network none $IMAGE sh -c 'kill -KILL $$'
 	run_vpod ps --all --quiet
 	assert "$output" = "" "containers"
 }
@@ -48,7 +50,7 @@ ends_with() { # CODE | COMMAND OF THE CONTAINER | ERROR NAMES
 	assert "$(ps -o sid= -p "$monitor" | tr -d ' ')" = "$monitor" "session of the monitor"
 	assert "$(ps -o tty= -p "$monitor" | tr -d ' ')" = "?" "terminal of the monitor"
 	run_vpod rm --force --time 0 bg
-	is_gone "$monitor"
+	wait_until 5 is_gone "$monitor"
 }
 
 @test "vpod run --detach: the monitor keeps no descriptor and no directory of the caller" {
@@ -128,7 +130,8 @@ ends_with() { # CODE | COMMAND OF THE CONTAINER | ERROR NAMES
 
 @test "vpod run --timeout: kills the container" {
 	SECONDS=0
-	run_vpod 137 run --rm --timeout 2 --network none $IMAGE sleep 1000
+	run_vpod 255 run --rm --timeout 2 --network none $IMAGE sleep 1000
+	assert "$stderr" =~ "timeout"
 	assert "$SECONDS" -lt 60
 }
 

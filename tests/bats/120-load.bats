@@ -4,7 +4,6 @@
 load helpers
 
 @test "vpod save and load: every format" {
-	id=$(vpod image inspect --format '{{.Id}}' $IMAGE)
 	for format in docker-archive oci-archive oci-dir docker-dir; do
 		rm -rf "$T/saved"
 		run_vpod save --format "$format" --output "$T/saved" $IMAGE
@@ -12,9 +11,14 @@ load helpers
 		run_vpod rmi $IMAGE
 		run_vpod load --input "$T/saved"
 		assert "$output" =~ "Loaded image"
-		run_vpod images --quiet --no-trunc
-		assert "$output" =~ "$id" "image after $format"
-		run_vpod "?" tag "$id" $IMAGE
+		# OCI's configuration is another file, so the image has another id; the name
+		# of an image in a plain directory is the directory's.
+		id=$(vpod images --quiet)
+		[ "$(wc -l <<< "$id")" -eq 1 ] || die "images after $format: $id"
+		run_vpod image inspect --format '{{index .Config.Labels "org.example.image"}}' "$id"
+		assert "$output" = busybox "image after $format"
+		run_vpod tag "$id" $IMAGE
+		vpod untag $IMAGE "localhost$T/saved" 2>/dev/null || true
 	done
 	rm -rf "$T/saved"
 	run_vpod run --rm --network none $IMAGE echo works

@@ -48,8 +48,7 @@ podman_here() {
 	run_vpod image exists $IMAGE
 	podman_here rm pod
 	run_vpod create --name ours --network none $IMAGE true
-	run --separate-stderr podman --root "$T/d" --runroot "$T/r" --storage-driver overlay rmi $IMAGE
-	log_result
+	capture podman --root "$T/d" --runroot "$T/r" --storage-driver overlay rmi $IMAGE
 	assert "$status" -ne 0
 	run_vpod start --attach ours
 }

@@ -83,13 +83,11 @@ path_without() {
 @test "a data directory that cannot be written to" {
 	skip_if_root_writes_everywhere
 	mkdir -m 0500 "$T/readonly"
-	run --separate-stderr "$VPOD" --root "$T/readonly" --runroot "$T/r" ps
-	log_result
+	capture "$VPOD" --root "$T/readonly" --runroot "$T/r" ps
 	assert "$status" -eq 125
 	assert "$stderr" =~ "$T/readonly"
 	assert "$stderr" =~ "[Pp]ermission denied"
-	run --separate-stderr env HOME="$T/readonly" XDG_DATA_HOME= "$VPOD" ps
-	log_result
+	capture env HOME="$T/readonly" XDG_DATA_HOME= "$VPOD" ps
 	assert "$status" -eq 125
 	assert "$stderr" =~ "$T/readonly"
 	chmod 0700 "$T/readonly"
@@ -111,8 +109,7 @@ skip_if_root_writes_everywhere() { is_rootless || skip "root may write everywher
 
 @test "no HOME and no XDG_RUNTIME_DIR" {
 	skip_unless_rootless "root's directories do not depend on the environment"
-	run --separate-stderr env -u HOME -u XDG_DATA_HOME -u XDG_RUNTIME_DIR "$VPOD" ps
-	log_result
+	capture env -u HOME -u XDG_DATA_HOME -u XDG_RUNTIME_DIR "$VPOD" ps
 	assert "$status" -eq 125
 	assert "$stderr" =~ "HOME"
 }

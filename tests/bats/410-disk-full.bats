@@ -32,8 +32,7 @@ small() {
 	sed "s,$T/d,$T/small/d," "$T/conf/storage.conf" > "$CONTAINERS_STORAGE_CONF"
 	export CONTAINERS_STORAGE_CONF
 	logged "vpod (small)$(printf ' %q' "$@")"
-	run --separate-stderr timeout "$VPOD_TIMEOUT" "$VPOD" --root "$T/small/d" --runroot "$T/r" "$@" 3>&-
-	log_result
+	capture timeout "$VPOD_TIMEOUT" "$VPOD" --root "$T/small/d" --runroot "$T/r" "$@"
 	[ "$code" = "?" ] || assert "$status" -eq "$code" "exit code"
 }
 

@@ -79,7 +79,7 @@ ask_udp() {
 	# Bound to the named address only.
 	assert "$(awk -v p=":$(printf %04X "$tcp")\$" '$2 ~ p && $4 == "0A" {print $2}' /proc/net/tcp)" = "0100007F:$(printf %04X "$tcp")"
 	run_vpod stop --time 0 srv
-	run ask_tcp "$tcp" hello
+	capture ask_tcp "$tcp" hello
 	assert "$status" -ne 0 "the port is free again"
 }
 

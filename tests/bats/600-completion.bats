@@ -55,7 +55,7 @@ words() { # COMMAND LINE, the last word to be completed | WORDS
 }
 
 @test "completion never fails loudly" {
-	run --separate-stderr "$VPOD" --root /no/such/place --runroot /no/such/run __complete rm ''
+	capture "$VPOD" --root /no/such/place --runroot /no/such/run __complete rm ''
 	assert "$status" -eq 0
 	assert "$output" !~ "rror"
 }
