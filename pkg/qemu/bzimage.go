@@ -61,6 +61,12 @@ func unpack(payload []byte) ([]byte, error) {
 	var err error
 	format := payloadFormat(payload)
 	switch format {
+	case "lz4":
+		out, err := unpackLZ4(payload)
+		if err != nil {
+			return nil, fmt.Errorf("lz4: %w", err)
+		}
+		return out, nil
 	case "gzip":
 		plain, err = gzipReader(src)
 	case "xz":

@@ -124,6 +124,7 @@ func TestPrepareKernelUnpacks(t *testing.T) {
 		{"xz of the build", packWith("xz", "--check=crc32", "--x86", "--lzma2=dict=32MiB", "-c")},
 		{"xz without filter", packWith("xz", "--check=crc32", "--lzma2", "-c")},
 		{"bzip2", packWith("bzip2", "-c")},
+		{"lz4 of the build", packWith("lz4", "-l", "-9", "-c")},
 		{"not packed", func(_ *testing.T, plain []byte) []byte { return plain }},
 	}
 	for _, tt := range tests {
@@ -166,6 +167,43 @@ func TestXZAgainstStoredSample(t *testing.T) {
 	}
 }
 
+func TestLZ4Blocks(t *testing.T) {
+	tests := []struct {
+		name, packed, want string
+		fails              bool
+	}{
+		{"literals", "\x30abc", "abc", false},
+		{"match", "\x31abc\x03\x00\x00", "abcabcab", false},
+		{"overlapping match", "\x1fa\x01\x00\x01\x00", strings.Repeat("a", 21), false},
+		{"long literals", "\xf0\x05" + strings.Repeat("x", 20), strings.Repeat("x", 20), false},
+		{"very long literals", "\xf0\xff\x00" + strings.Repeat("x", 270), strings.Repeat("x", 270), false},
+		{"literals cut off", "\x50abc", "", true},
+		{"length cut off", "\xf0\xff", "", true},
+		{"offset cut off", "\x11a\x01", "", true},
+		{"match length cut off", "\x1fa\x01\x00\xff", "", true},
+		{"offset zero", "\x11a\x00\x00\x00", "", true},
+		{"offset before the block", "\x11a\x02\x00\x00", "", true},
+		{"bomb", "\x1fa\x01\x00" + strings.Repeat("\xff", 40000) + "\x00", "", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := appendLZ4Block([]byte("before"), []byte(tt.packed))
+			if tt.fails != (err != nil) || !tt.fails && string(got) != "before"+tt.want {
+				t.Errorf("unpacked %.40q, %v; want %.40q", got, err, tt.want)
+			}
+		})
+	}
+	t.Run("stream", func(t *testing.T) {
+		got, err := unpackLZ4([]byte("\x02\x21\x4c\x18" + "\x04\x00\x00\x00\x30abc" + "\x03\x00\x00\x00\x20de" + "\x05\x00\x00\x00"))
+		if err != nil || string(got) != "abcde" {
+			t.Errorf("unpacked %q, %v", got, err)
+		}
+		if _, err := unpackLZ4([]byte("\x02\x21\x4c\x18" + "\x04\x00\x00\x00\x30abc" + "\x09\x00\x00\x00")); err == nil {
+			t.Error("a wrong size went unnoticed")
+		}
+	})
+}
+
 func TestPrepareKernelTakesAnELFAsItIs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vmlinux")
 	write(t, path, fakeVmlinux(elf.EM_X86_64, pvhNote, nil))
@@ -193,7 +231,7 @@ func TestPrepareKernelRefuses(t *testing.T) {
 		{"bzImage without PVH", fakeBzImage(packGzip(t, fakeVmlinux(elf.EM_X86_64, 1, nil))), "CONFIG_PVH=y"},
 		{"bzImage cut off", fakeBzImage(packed)[:2200], "cut off"},
 		{"damaged payload", fakeBzImage(append(append([]byte{}, packed[:40]...), make([]byte, 100)...)), "zstd"},
-		{"lz4", fakeBzImage(append([]byte("\x02\x21\x4c\x18"), make([]byte, 64)...)), "packed with lz4"},
+		{"lzo", fakeBzImage(append([]byte("\x89LZO"), make([]byte, 64)...)), "packed with lzo"},
 		{"unknown format", fakeBzImage(bytes.Repeat([]byte("?"), 64)), "unknown format"},
 		{"old protocol", func() []byte {
 			b := fakeBzImage(packed)
@@ -238,6 +276,7 @@ func FuzzUnpack(f *testing.F) {
 		_, _ = unpackBzImage(bytes.NewReader(file))
 		_ = checkVmlinux("fuzz", bytes.NewReader(file))
 		_, _ = newXZReader(bytes.NewReader(file))
+		_, _ = unpackLZ4(file)
 	})
 }
 
