@@ -82,10 +82,10 @@ func TestCreateFlagsToSpec(t *testing.T) {
 		{"labels", []string{"-l", "a=b=c", "--label", "d", "--annotation", "x=1,y=2"}, func(s *container.Spec, _ *engine.CreateOptions) {
 			s.Labels, s.Annotations = map[string]string{"a": "b=c", "d": ""}, map[string]string{"x": "1", "y": "2"}
 		}},
-		{"root file system", []string{"--rootfs-mode", "virtiofs", "--read-only", "--shm-size", "1m", "--storage-opt", "size=20g", "--tmpfs", "/t/:size=64m,mode=1777", "--tmpfs", "/u"},
+		{"root file system", []string{"--rootfs-mode", "virtiofs", "--read-only", "--shm-size", "1m", "--storage-opt", "size=20g", "--tmpfs", "/t/:size=64m,mode=1777", "--tmpfs", "/u:notmpcopyup,ro"},
 			func(s *container.Spec, _ *engine.CreateOptions) {
 				s.Rootfs = container.Rootfs{Mode: "virtiofs", ReadOnly: true, ShmBytes: 1 << 20, SizeBytes: 20 << 30, Tmpfs: []container.Tmpfs{
-					{Path: "/t", Options: []string{"size=64m", "mode=1777"}}, {Path: "/u"},
+					{Path: "/t", Options: []string{"size=64m", "mode=1777"}}, {Path: "/u", Options: []string{"notmpcopyup", "ro"}},
 				}}
 			}},
 		{"machine", []string{"-m", "1.5g", "--cpus", "1.5", "--kernel-arg", "a=b", "--kernel-arg", "quiet", "--machine", "microvm", "--accel", "tcg"}, func(s *container.Spec, _ *engine.CreateOptions) {

@@ -82,6 +82,7 @@ func parseSize(flag, s string) (int64, error) {
 var tmpfsFlags = []string{
 	"rw", "ro", "exec", "noexec", "suid", "nosuid", "dev", "nodev",
 	"sync", "async", "dirsync", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime",
+	"tmpcopyup", "notmpcopyup",
 }
 
 // tmpfsValues checks options with a value. Sizes may end in k, m, g or %.
@@ -108,10 +109,6 @@ func parseTmpfs(s string) (container.Tmpfs, error) {
 		key, value, valued := strings.Cut(opt, "=")
 		pattern := tmpfsValues()[key]
 		switch {
-		case opt == "tmpcopyup":
-			return t, &engine.HintError{Err: fmt.Errorf("%s: the image's files are not copied into the tmpfs", opt), Hint: "leave it out"}
-		case opt == "notmpcopyup": // so it is
-			continue
 		case !valued && slices.Contains(tmpfsFlags, opt):
 		case valued && pattern != nil && pattern.MatchString(value):
 		default:
