@@ -122,7 +122,6 @@ func planMachine(spec container.Spec, host hostFacts) qemu.Machine {
 	}
 	if m.Board == qemu.BoardQ35 {
 		m.HotplugPorts = hotplugPorts
-		m.GenerationID = "auto"
 	}
 	switch spec.Rootfs.Mode {
 	case container.RootfsDisk:
