@@ -1,6 +1,7 @@
 package initramfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -43,7 +44,7 @@ func (c *cpioWriter) add(e entry, r io.Reader, size int64) error {
 	}
 	n, err := io.CopyN(c.w, r, size)
 	c.off += n
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("content ended after %d of %d bytes: %w", n, size, io.ErrUnexpectedEOF)
 	}
 	if err != nil {

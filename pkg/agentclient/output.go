@@ -80,7 +80,7 @@ func (o *Output) Read(p []byte) (int, error) {
 
 // ended gives the end of a read its meaning.
 func (o *Output) ended(err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return fmt.Errorf("read output: %w", closedAs(err))

@@ -95,7 +95,7 @@ func (s *Store) loadArchive(ctx context.Context, rt *libimage.Runtime, path stri
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", path, err)
 	}
-	var ref types.ImageReference = dockerRef
+	ref := types.ImageReference(dockerRef)
 	if kind == ociArchive {
 		ref = ociRef
 	}

@@ -49,7 +49,7 @@ func measureTree(ctx context.Context, root string) (tree, error) {
 			return err
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
-			key := [2]uint64{uint64(st.Dev), st.Ino}
+			key := [2]uint64{st.Dev, st.Ino}
 			if seen[key] {
 				return nil
 			}
