@@ -82,13 +82,13 @@ func exitCode(ctx context.Context, err error) int {
 	if err == nil || errors.Is(err, engine.ErrDetached) {
 		return 0
 	}
-	var status *statusError
-	if errors.As(err, &status) {
-		return status.code
-	}
 	var interrupted *interruptError
 	if errors.As(context.Cause(ctx), &interrupted) {
 		return interrupted.code()
+	}
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.code
 	}
 	var exit *engine.ExitError
 	if errors.As(err, &exit) && exit.Code != 0 {
@@ -128,20 +128,26 @@ func (app *App) end(ctx context.Context, err error) int {
 	if errors.As(err, &status) && status.err == nil {
 		return code
 	}
-	app.printError(err)
+	app.printError(ctx, err)
 	return code
 }
 
-// printError prints one error, and below it what to do about it.
-func (app *App) printError(err error) {
-	text := err.Error()
-	var hinted *engine.HintError
-	if errors.As(err, &hinted) && hinted.Hint != "" {
-		text = strings.TrimSuffix(text, ": "+hinted.Hint)
+// printError prints one error, and below it what to do about it. That a command
+// was interrupted is no news to who did it.
+func (app *App) printError(ctx context.Context, err error) {
+	var interrupted *interruptError
+	if errors.As(context.Cause(ctx), &interrupted) && (errors.Is(err, context.Canceled) || errors.As(err, &interrupted)) {
+		return
 	}
-	fmt.Fprintf(app.Stderr, "Error: %s\n", text)
-	if hinted != nil && hinted.Hint != "" {
-		fmt.Fprintf(app.Stderr, "Hint: %s\n", hinted.Hint)
+	text, hint := err.Error(), ""
+	var hinted *engine.HintError
+	if errors.As(err, &hinted) {
+		hint = hinted.Hint
+		text = strings.TrimSuffix(text, ": "+hint)
+	}
+	fmt.Fprintf(app.Stderr, "Error: %s\n", printable(text))
+	if hint != "" {
+		fmt.Fprintf(app.Stderr, "Hint: %s\n", printable(hint))
 	}
 	var usage *usageError
 	if errors.As(err, &usage) {

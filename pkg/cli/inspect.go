@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"sync"
 	"text/template"
@@ -147,14 +148,14 @@ func (app *App) inspect(ctx context.Context, f *inspectFlags, names []string) er
 		if err := writeJSON(app.Stdout, found); err != nil {
 			return err
 		}
-		return app.printErrors(errs, ownFailure)
+		return app.printErrors(ctx, errs, ownFailure)
 	}
 	for _, object := range found {
 		if err := app.writeInspected(f.format, object); err != nil {
 			return err
 		}
 	}
-	return app.printErrors(errs, ownFailure)
+	return app.printErrors(ctx, errs, ownFailure)
 }
 
 // inspectOne looks for one object: containers first, which need no image store.
@@ -207,7 +208,11 @@ func (app *App) writeInspected(format string, object any) error {
 		out.Reset()
 		out.Write(byKey)
 	}
-	_, err = app.Stdout.Write(out.Bytes())
+	text = out.String()
+	if app.Terminal.IsTerminal(1) {
+		text = printable(text) // the kernel's name is what the guest says
+	}
+	_, err = io.WriteString(app.Stdout, text)
 	return err
 }
 

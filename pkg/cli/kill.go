@@ -53,5 +53,5 @@ func (app *App) kill(ctx context.Context, f *killFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return app.finish(eng.Kill(ctx, sel, signal), ownFailure)
+	return app.finish(ctx, eng.Kill(ctx, sel, signal), ownFailure)
 }

@@ -13,9 +13,11 @@ package cli
 //     digits; JSON has whole ids and four spaces of indentation.
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"vpod/pkg/engine"
 )
@@ -26,7 +28,7 @@ func (app *App) notice(line string) {
 	if app.rawMode.Load() {
 		end = "\r\n"
 	}
-	fmt.Fprint(app.Stderr, line, end)
+	fmt.Fprint(app.Stderr, printable(line), end)
 }
 
 // warn prints a warning.
@@ -37,12 +39,12 @@ func (app *App) warn(format string, args ...any) {
 // finish prints the outcome of a verb on several containers. The error it
 // returns has been printed and carries only the exit code, which code derives
 // from all the errors.
-func (app *App) finish(results []engine.Result, code func([]error) int) error {
+func (app *App) finish(ctx context.Context, results []engine.Result, code func([]error) int) error {
 	var errs []error
 	for _, r := range results {
 		if r.Err != nil {
 			errs = append(errs, r.Err)
-			app.printError(r.Err)
+			app.printError(ctx, r.Err)
 			continue
 		}
 		name := r.Input
@@ -82,9 +84,25 @@ func shortID(id string) string {
 }
 
 // printErrors prints each error. The error it returns carries only the code.
-func (app *App) printErrors(errs []error, code func([]error) int) error {
+func (app *App) printErrors(ctx context.Context, errs []error, code func([]error) int) error {
 	for _, err := range errs {
-		app.printError(err)
+		app.printError(ctx, err)
 	}
 	return exitWith(code(errs))
+}
+
+// printable keeps a terminal from obeying a text: errors and notices may hold
+// what a guest, a registry or a file said.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '\n' || c == '\t':
+			return c
+		case c == '\r':
+			return -1
+		case c < ' ' || (c >= 0x7f && c < 0xa0):
+			return '\uFFFD'
+		}
+		return c
+	}, s)
 }

@@ -77,7 +77,7 @@ func (app *App) pruneContainers(ctx context.Context, f pruneFlags) error {
 	if len(sel.Names) == 0 {
 		return nil
 	}
-	return app.finish(eng.Remove(ctx, sel, engine.RemoveOptions{Volumes: true}), removalCode)
+	return app.finish(ctx, eng.Remove(ctx, sel, engine.RemoveOptions{Volumes: true}), removalCode)
 }
 
 type imagePruneFlags struct {
@@ -142,7 +142,7 @@ func (app *App) pruneImages(ctx context.Context, f imagePruneFlags) error {
 			}
 		}
 	}
-	return app.printErrors(errs, ownFailure)
+	return app.printErrors(ctx, errs, ownFailure)
 }
 
 // namesOrID are all the words that remove an image without force.

@@ -100,5 +100,5 @@ func (app *App) pull(ctx context.Context, f *pullFlags, names []string) error {
 		}
 		fmt.Fprintln(app.Stdout, img.ID)
 	}
-	return app.printErrors(errs, ownFailure)
+	return app.printErrors(ctx, errs, ownFailure)
 }

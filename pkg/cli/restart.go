@@ -54,5 +54,5 @@ func (app *App) restart(ctx context.Context, f *restartFlags, args []string) err
 		return err
 	}
 	results := eng.Restart(ctx, sel, engine.StopOptions{TimeoutSeconds: f.timeoutFlag.get()}, f.running)
-	return app.finish(results, ownFailure)
+	return app.finish(ctx, results, ownFailure)
 }

@@ -64,5 +64,5 @@ func (app *App) rm(ctx context.Context, f *rmFlags, args []string) error {
 		TimeoutSeconds: f.timeoutFlag.get(),
 		Volumes:        f.volumes,
 	})
-	return app.finish(results, removalCode)
+	return app.finish(ctx, results, removalCode)
 }

@@ -71,7 +71,7 @@ func (app *App) rmi(ctx context.Context, f rmiFlags, names []string) error {
 			fmt.Fprintln(app.Stdout, "Deleted:", r.ID)
 		}
 	}
-	return app.printErrors(joined(err), removalCode)
+	return app.printErrors(ctx, joined(err), removalCode)
 }
 
 // joined takes apart what errors.Join put together. Other errors with several

@@ -68,7 +68,7 @@ func (app *App) start(ctx context.Context, f *startFlags, args []string) error {
 				return errors.New("--" + flag + " needs --attach")
 			}
 		}
-		return app.finish(eng.StartSelected(ctx, sel), ownFailure)
+		return app.finish(ctx, eng.StartSelected(ctx, sel), ownFailure)
 	}
 	name, err := app.onlyOne(ctx, eng, sel, "start")
 	if err != nil {

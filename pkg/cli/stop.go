@@ -49,5 +49,5 @@ func (app *App) stop(ctx context.Context, f *stopFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return app.finish(eng.Stop(ctx, sel, engine.StopOptions{TimeoutSeconds: f.timeoutFlag.get()}), ownFailure)
+	return app.finish(ctx, eng.Stop(ctx, sel, engine.StopOptions{TimeoutSeconds: f.timeoutFlag.get()}), ownFailure)
 }

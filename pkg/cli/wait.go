@@ -91,7 +91,7 @@ func (app *App) wait(ctx context.Context, f *waitFlags, args []string) error {
 	for i, r := range results {
 		if r.Err != nil {
 			errs = append(errs, r.Err)
-			app.printError(r.Err)
+			app.printError(ctx, r.Err)
 			continue
 		}
 		if i < len(codes) {
