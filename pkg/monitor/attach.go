@@ -152,37 +152,35 @@ func (s *supervisor) attach(ctx context.Context, conn *net.UnixConn, r *bufio.Re
 			s.log.Warn("end standard input", "error", err)
 		}
 	}
-	defer leave(false)
 
 	// Added before it is answered: what is printed in between waits in its queue.
 	if !s.streams.add(c) {
 		_ = answer(conn, fmt.Errorf("container %s has ended", s.c.Name))
+		leave(false)
 		return
 	}
 	defer s.streams.remove(c)
+	defer leave(false)
 	if answer(conn, nil) != nil {
 		return
 	}
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		c.send(s.c.AutoRemove)
-	}()
+	sent := make(chan bool, 1)
+	go func() { sent <- c.send(s.c.AutoRemove) }()
 	err := s.receive(ctx, c, r, leave)
-	select {
-	case <-sent:
-		c.clean = errors.Is(err, io.EOF)
-	default:
-	}
+	// A connection closed with bytes unread ends in a reset: a plain end after
+	// all has been written says that the client has read it.
+	drained := c.queue.drained()
 	c.queue.abandon()
 	conn.Close()
-	<-sent
+	all := <-sent
+	c.clean = drained && all && errors.Is(err, io.EOF)
 }
 
-// send writes what is queued to the client. It returns with the connection
-// closed, but for a client that has promised to remove the container: that one
-// is waited for, so that its end shows whether it has read the exit frame.
-func (c *client) send(autoRemove bool) {
+// send writes what is queued to the client and reports whether all of it was. It
+// returns with the connection closed, but for a client that has promised to
+// remove the container: that one is waited for, so that its end shows whether it
+// has read the exit frame.
+func (c *client) send(autoRemove bool) bool {
 	buf := make([]byte, clientChunk)
 	for {
 		n := c.queue.take(buf)
@@ -192,12 +190,13 @@ func (c *client) send(autoRemove bool) {
 		if _, err := c.conn.Write(buf[:n]); err != nil {
 			c.queue.abandon()
 			c.conn.Close()
-			return
+			return false
 		}
 	}
 	if !autoRemove || !c.hello.Removes {
 		c.conn.Close()
 	}
+	return true
 }
 
 // receive reads a client's frames until the connection ends, and returns why.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"vpod/pkg/agentclient"
 	"vpod/pkg/agentproto"
 )
 
@@ -140,8 +141,11 @@ func (s *supervisor) kill(ctx context.Context, sig int, noRestart bool) error {
 	}
 	err := s.signal(ctx, r, sig)
 	var refused *agentproto.Error
-	if errors.As(err, &refused) && refused.Code == agentproto.ErrNoProcess {
+	switch {
+	case errors.As(err, &refused) && refused.Code == agentproto.ErrNoProcess:
 		return fmt.Errorf("container %s has just ended", s.c.Name)
+	case errors.Is(err, agentclient.ErrClosed):
+		return nil // it has ended, most likely by this signal, before the answer came
 	}
 	return err
 }

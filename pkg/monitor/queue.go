@@ -74,20 +74,20 @@ func (q *queue) wait(expired <-chan time.Time) (late bool) {
 	return late
 }
 
-// push adds one frame. While the queue is full it blocks, as long as the client
+// push adds one frame; last ends the queue with it. While the queue is full it blocks, as long as the client
 // takes something at least every grace; else the client is dropped: what it has
-// not taken is replaced by a FrameLost. It reports whether it had to wait.
-func (q *queue) push(kind FrameKind, payload []byte) (waited bool) {
+// not taken is replaced by a FrameLost.
+func (q *queue) push(kind FrameKind, payload []byte, last bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var timer *time.Timer
 	var from int64 // what had been taken when the wait began
 	for !q.closed && !q.gone {
 		if q.store(kind, payload) {
+			q.closed = last
 			q.notify()
-			return waited
+			return
 		}
-		waited = true
 		if timer == nil {
 			timer, from = time.NewTimer(q.grace), q.taken
 			defer timer.Stop()
@@ -101,7 +101,6 @@ func (q *queue) push(kind FrameKind, payload []byte) (waited bool) {
 			q.lose(fmt.Sprintf("it took nothing for %s while %d MiB were waiting for it", q.grace, q.size()>>20))
 		}
 	}
-	return waited
 }
 
 // size is how much waits, in bytes. q.mu is held.
@@ -265,6 +264,13 @@ func (q *queue) lose(reason string) {
 	q.notify()
 }
 
+// drained reports whether the queue has ended and all of it was taken.
+func (q *queue) drained() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed && !q.gone && q.size() == 0
+}
+
 // wasLost reports whether the client was dropped.
 func (q *queue) wasLost() bool {
 	q.mu.Lock()
@@ -279,14 +285,6 @@ func (q *queue) discard() {
 		q.spill.Close()
 		q.spill = nil
 	}
-}
-
-// end says that nothing more comes; what is queued is still taken.
-func (q *queue) end() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed = true
-	q.notify()
 }
 
 // abandon says that nobody takes any more.

@@ -37,10 +37,9 @@ func TestQueueKeepsEverything(t *testing.T) {
 		for i := range 2000 {
 			p := bytes.Repeat([]byte{byte(i)}, rand.IntN(3000))
 			want.Write(p)
-			q.push(FrameStdout, p)
+			q.push(FrameStdout, p, false)
 		}
-		q.push(FrameExit, []byte("end"))
-		q.end()
+		q.push(FrameExit, []byte("end"), true)
 	}()
 	var got []byte
 	for {
@@ -73,12 +72,12 @@ func TestQueueDropsWhoTakesNothing(t *testing.T) {
 				var got []byte
 				began := time.Now()
 				if takes > 0 {
-					q.push(FrameStdout, make([]byte, 1500))
+					q.push(FrameStdout, make([]byte, 1500), false)
 					buf := make([]byte, takes)
 					got = append(got, buf[:q.take(buf)]...)
 				}
 				for range 100 {
-					q.push(FrameStdout, make([]byte, 1500))
+					q.push(FrameStdout, make([]byte, 1500), false)
 				}
 				if took := time.Since(began); took != q.grace {
 					t.Errorf("the source was held up for %s, want %s", took, q.grace)
@@ -122,11 +121,11 @@ func TestQueueWaitsForWhoTakesLittle(t *testing.T) {
 			}
 		})
 		for range 60 {
-			q.push(FrameStdout, make([]byte, 1500))
+			q.push(FrameStdout, make([]byte, 1500), false)
 		}
-		q.end()
+		q.push(FrameExit, nil, true)
 		wg.Wait()
-		if data, last, _ := frames(t, got); last != FrameStdout || len(data) != 60*1500 {
+		if data, last, _ := frames(t, got); last != FrameExit || len(data) != 60*1500 {
 			t.Errorf("%d bytes came, the last frame is %q", len(data), last)
 		}
 	})
@@ -139,9 +138,9 @@ func TestQueueWithoutDisk(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 100 {
-			q.push(FrameStdout, make([]byte, 1500))
+			q.push(FrameStdout, make([]byte, 1500), false)
 		}
-		q.end()
+		q.push(FrameExit, nil, true)
 	}()
 	var got []byte
 	for buf := make([]byte, 1000); ; {
@@ -164,7 +163,7 @@ func TestQueueAbandoned(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 100 {
-			q.push(FrameStdout, make([]byte, 1500))
+			q.push(FrameStdout, make([]byte, 1500), false)
 		}
 	}()
 	buf := make([]byte, 10)

@@ -93,7 +93,7 @@ func (s *streams) output(stream logs.Stream, p []byte) {
 	for _, c := range s.attached() {
 		if c.wants(kind) {
 			s.blocked.Add(1)
-			c.queue.push(kind, p)
+			c.queue.push(kind, p, false)
 			s.blocked.Add(-1)
 		}
 	}
@@ -119,8 +119,7 @@ func (s *streams) exit(e Exit, final bool) []*client {
 	for _, c := range told {
 		c.endInput()
 		wg.Go(func() { // each may have to wait for its client to make room
-			c.queue.push(FrameExit, body)
-			c.queue.end()
+			c.queue.push(FrameExit, body, true)
 		})
 	}
 	wg.Wait()
