@@ -1,7 +1,9 @@
 package container
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +24,40 @@ func TestTransitions(t *testing.T) {
 		}
 		if from.CanBecome("") || State("").CanBecome(from) || State("unknown").CanBecome(from) {
 			t.Errorf("%s and an unknown state follow each other", from)
+		}
+	}
+}
+
+// TestTransitionsAreDocumented compares the table with the one people read.
+func TestTransitionsAreDocumented(t *testing.T) {
+	const page = "../../docs/design/state.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[State][]State{}
+	var order []State
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 4 { // "", state, what it may become, ""
+			continue
+		}
+		from := State(strings.TrimSpace(cells[1]))
+		if from == "state" || strings.HasPrefix(string(from), "---") {
+			continue
+		}
+		order = append(order, from)
+		for next := range strings.SplitSeq(cells[2], ",") {
+			documented[from] = append(documented[from], State(strings.TrimSpace(next)))
+		}
+	}
+	if !slices.Equal(order, States()) {
+		t.Errorf("%s lists the states %v, want %v", page, order, States())
+	}
+	for _, from := range States() {
+		got, want := slices.Sorted(slices.Values(documented[from])), slices.Sorted(slices.Values(transitions[from]))
+		if !slices.Equal(got, want) {
+			t.Errorf("%s says that %s may become %v, want %v", page, from, got, want)
 		}
 	}
 }
