@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -25,19 +26,27 @@ func tree(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-func TestDiskWithSerial(t *testing.T) {
+func TestFindDisks(t *testing.T) {
 	dir := tree(t, map[string]string{
-		"vda/serial": "root", "vdb/serial": "scratch\n", "loop0/serial": "loop", "vdc/size": "0",
+		"vda/serial": "root", "vdc/serial": "scratch\n", "loop0/serial": "loop", "vdd/size": "0",
 	})
-	for _, tt := range []struct{ name, serial, want string }{
-		{"bare", "root", "vda"},
-		{"with a newline", "scratch", "vdb"},
-		{"not a virtio disk", "loop", ""},
-		{"absent", "other", ""},
+	for _, tt := range []struct{ name, serials, want, missing string }{
+		{"one", "root", "vda", ""},
+		{"two, in another order", "scratch root", "vdc vda", ""},
+		{"the same one twice", "root root", "vda vda", ""},
+		{"not a virtio disk", "root loop", "vda ", "loop"},
+		{"absent", "other", "", "other"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := diskWithSerial(dir, tt.serial); got.Name != tt.want {
-				t.Errorf("diskWithSerial(%q) = %q, want %q", tt.serial, got.Name, tt.want)
+			serials := strings.Fields(tt.serials)
+			disks := make([]Disk, len(serials))
+			missing := findDisks(dir, serials, disks)
+			var names []string
+			for _, d := range disks {
+				names = append(names, d.Name)
+			}
+			if got := strings.Join(names, " "); got != tt.want || missing != tt.missing {
+				t.Errorf("findDisks(%q) = %q, missing %q; want %q, missing %q", tt.serials, got, missing, tt.want, tt.missing)
 			}
 		})
 	}

@@ -29,35 +29,48 @@ func (d Disk) SizeBytes() (int64, error) {
 	return sectors * 512, err
 }
 
-// FindDisk waits for the disk with the given serial number.
-func FindDisk(ctx context.Context, serial string) (Disk, error) {
-	var d Disk
+// FindDisks waits for the disks with the given serial numbers, in one go: the
+// device is asked for its number each time, which takes a while.
+func FindDisks(ctx context.Context, serials ...string) ([]Disk, error) {
+	disks := make([]Disk, len(serials))
+	missing := ""
 	err := Events{}.Until(ctx, func() bool {
-		d = diskWithSerial(sysBlock, serial)
-		return d.Name != ""
+		missing = findDisks(sysBlock, serials, disks)
+		return missing == ""
 	})
 	if err != nil {
-		return Disk{}, fmt.Errorf("disk with serial number %q: %w", serial, err)
+		return nil, fmt.Errorf("disk with serial number %q: %w", missing, err)
 	}
-	return d, nil
+	return disks, nil
 }
 
-// diskWithSerial asks every virtio-blk disk for its serial number; the device
-// answers anew each time, so that a machine restored with other disks behind the
-// same devices finds those.
-func diskWithSerial(dir, serial string) Disk {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return Disk{}
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "vd") {
+// findDisks asks virtio-blk disks for their serial numbers until it knows all
+// that are wanted, and returns one it has not found, or "". The device answers
+// anew each time, so that a machine restored with other disks behind the same
+// devices finds those.
+func findDisks(dir string, serials []string, disks []Disk) (missing string) {
+	clear(disks)
+	left := len(serials)
+	// The kernel names them in order; where one is gone others may follow.
+	const most = 26
+	for letter := byte('a'); letter < 'a'+most && left > 0; letter++ {
+		name := "vd" + string(letter)
+		b, err := os.ReadFile(dir + "/" + name + "/serial")
+		if err != nil {
 			continue
 		}
-		b, err := os.ReadFile(dir + "/" + e.Name() + "/serial")
-		if err == nil && strings.TrimSpace(string(b)) == serial {
-			return Disk{Name: e.Name()}
+		serial := strings.TrimSpace(string(b))
+		for i, want := range serials {
+			if want == serial && disks[i].Name == "" {
+				disks[i].Name = name
+				left--
+			}
 		}
 	}
-	return Disk{}
+	for i, d := range disks {
+		if d.Name == "" {
+			return serials[i]
+		}
+	}
+	return ""
 }

@@ -13,24 +13,29 @@ const (
 	NineP    = "9p"
 )
 
-// shareTags is where the kernel lists the tags of each kind, as glob patterns'
-// two halves: a directory of devices and the file in each that holds the tag.
-var shareTags = map[string][2]string{
-	Virtiofs: {"/sys/fs/virtiofs", "tag"}, // since Linux 6.9
-	NineP:    {"/sys/bus/virtio/drivers/9pnet_virtio", "mount_tag"},
+// shareTags returns where the kernel lists the tags of a kind: a directory of
+// devices and the file in each that holds the tag.
+func shareTags(kind string) (dir, file string, known bool) {
+	switch kind {
+	case Virtiofs:
+		return "/sys/fs/virtiofs", "tag", true // since Linux 6.9
+	case NineP:
+		return "/sys/bus/virtio/drivers/9pnet_virtio", "mount_tag", true
+	}
+	return "", "", false
 }
 
 // FindShare waits for the share with the given tag. A kind the kernel has no list
 // for is not waited for.
 func FindShare(ctx context.Context, kind, tag string) error {
-	at, known := shareTags[kind]
+	dir, file, known := shareTags(kind)
 	if !known {
 		return fmt.Errorf("unknown kind of share %q", kind)
 	}
-	if _, err := os.Stat(at[0]); err != nil {
+	if _, err := os.Stat(dir); err != nil {
 		return nil //nolint:nilerr // an older kernel: the mount will tell
 	}
-	err := Events{}.Until(ctx, func() bool { return hasTag(at[0], at[1], tag) })
+	err := Events{}.Until(ctx, func() bool { return hasTag(dir, file, tag) })
 	if err != nil {
 		return fmt.Errorf("%s share %q: %w", kind, tag, err)
 	}

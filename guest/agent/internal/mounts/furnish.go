@@ -106,11 +106,11 @@ func (f *Furniture) prepareLinux(l *specs.Linux) error {
 		return nil
 	}
 	if l.RootfsPropagation != "" {
-		p, ok := propagations[l.RootfsPropagation]
+		p, ok := find(propagations, l.RootfsPropagation)
 		if !ok {
 			return fmt.Errorf("unknown propagation %q of the root", l.RootfsPropagation)
 		}
-		f.rootSpread = p
+		f.rootSpread = p.bits
 	}
 	for _, d := range l.Devices {
 		n, err := parseDevice(d)

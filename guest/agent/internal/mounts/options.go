@@ -26,85 +26,91 @@ type options struct {
 	attrSet, attrClear uint64
 }
 
-// flag is a mount option that sets or clears mount(2) flags.
-type flag struct {
+// flag is an option that sets or clears bits. The tables are lists, not maps:
+// they cost nothing when the program starts.
+type flag[B uintptr | uint64] struct {
+	name  string
 	clear bool
-	bits  uintptr
+	bits  B
+}
+
+// find returns the entry with the given name.
+func find[B uintptr | uint64](list []flag[B], name string) (flag[B], bool) {
+	for _, f := range list {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return flag[B]{}, false
 }
 
 // The options of mount(8) that are flags.
-var flags = map[string]flag{
-	"async":         {true, unix.MS_SYNCHRONOUS},
-	"atime":         {true, unix.MS_NOATIME},
-	"defaults":      {false, 0},
-	"dev":           {true, unix.MS_NODEV},
-	"diratime":      {true, unix.MS_NODIRATIME},
-	"dirsync":       {false, unix.MS_DIRSYNC},
-	"exec":          {true, unix.MS_NOEXEC},
-	"iversion":      {false, unix.MS_I_VERSION},
-	"lazytime":      {false, unix.MS_LAZYTIME},
-	"loud":          {true, unix.MS_SILENT},
-	"mand":          {false, unix.MS_MANDLOCK},
-	"noatime":       {false, unix.MS_NOATIME},
-	"nodev":         {false, unix.MS_NODEV},
-	"nodiratime":    {false, unix.MS_NODIRATIME},
-	"noexec":        {false, unix.MS_NOEXEC},
-	"noiversion":    {true, unix.MS_I_VERSION},
-	"nolazytime":    {true, unix.MS_LAZYTIME},
-	"nomand":        {true, unix.MS_MANDLOCK},
-	"norelatime":    {true, unix.MS_RELATIME},
-	"nostrictatime": {true, unix.MS_STRICTATIME},
-	"nosuid":        {false, unix.MS_NOSUID},
-	"nosymfollow":   {false, unix.MS_NOSYMFOLLOW},
-	"relatime":      {false, unix.MS_RELATIME},
-	"remount":       {false, unix.MS_REMOUNT},
-	"ro":            {false, unix.MS_RDONLY},
-	"rw":            {true, unix.MS_RDONLY},
-	"silent":        {false, unix.MS_SILENT},
-	"strictatime":   {false, unix.MS_STRICTATIME},
-	"suid":          {true, unix.MS_NOSUID},
-	"symfollow":     {true, unix.MS_NOSYMFOLLOW},
-	"sync":          {false, unix.MS_SYNCHRONOUS},
+var flags = []flag[uintptr]{
+	{"async", true, unix.MS_SYNCHRONOUS},
+	{"atime", true, unix.MS_NOATIME},
+	{"defaults", false, 0},
+	{"dev", true, unix.MS_NODEV},
+	{"diratime", true, unix.MS_NODIRATIME},
+	{"dirsync", false, unix.MS_DIRSYNC},
+	{"exec", true, unix.MS_NOEXEC},
+	{"iversion", false, unix.MS_I_VERSION},
+	{"lazytime", false, unix.MS_LAZYTIME},
+	{"loud", true, unix.MS_SILENT},
+	{"mand", false, unix.MS_MANDLOCK},
+	{"noatime", false, unix.MS_NOATIME},
+	{"nodev", false, unix.MS_NODEV},
+	{"nodiratime", false, unix.MS_NODIRATIME},
+	{"noexec", false, unix.MS_NOEXEC},
+	{"noiversion", true, unix.MS_I_VERSION},
+	{"nolazytime", true, unix.MS_LAZYTIME},
+	{"nomand", true, unix.MS_MANDLOCK},
+	{"norelatime", true, unix.MS_RELATIME},
+	{"nostrictatime", true, unix.MS_STRICTATIME},
+	{"nosuid", false, unix.MS_NOSUID},
+	{"nosymfollow", false, unix.MS_NOSYMFOLLOW},
+	{"relatime", false, unix.MS_RELATIME},
+	{"remount", false, unix.MS_REMOUNT},
+	{"ro", false, unix.MS_RDONLY},
+	{"rw", true, unix.MS_RDONLY},
+	{"silent", false, unix.MS_SILENT},
+	{"strictatime", false, unix.MS_STRICTATIME},
+	{"suid", true, unix.MS_NOSUID},
+	{"symfollow", true, unix.MS_NOSYMFOLLOW},
+	{"sync", false, unix.MS_SYNCHRONOUS},
 }
 
 // The options that say how mounts propagate.
-var propagations = map[string]uintptr{
-	"private":     unix.MS_PRIVATE,
-	"rprivate":    unix.MS_PRIVATE | unix.MS_REC,
-	"shared":      unix.MS_SHARED,
-	"rshared":     unix.MS_SHARED | unix.MS_REC,
-	"slave":       unix.MS_SLAVE,
-	"rslave":      unix.MS_SLAVE | unix.MS_REC,
-	"unbindable":  unix.MS_UNBINDABLE,
-	"runbindable": unix.MS_UNBINDABLE | unix.MS_REC,
-}
-
-// attr is an option for a mount and all below it.
-type attr struct {
-	clear bool
-	bits  uint64
+var propagations = []flag[uintptr]{
+	{"private", false, unix.MS_PRIVATE},
+	{"rprivate", false, unix.MS_PRIVATE | unix.MS_REC},
+	{"shared", false, unix.MS_SHARED},
+	{"rshared", false, unix.MS_SHARED | unix.MS_REC},
+	{"slave", false, unix.MS_SLAVE},
+	{"rslave", false, unix.MS_SLAVE | unix.MS_REC},
+	{"unbindable", false, unix.MS_UNBINDABLE},
+	{"runbindable", false, unix.MS_UNBINDABLE | unix.MS_REC},
 }
 
 // The recursive options of runtime-spec, config.md, "Linux mount options".
-var attrs = map[string]attr{
-	"rro":            {false, unix.MOUNT_ATTR_RDONLY},
-	"rrw":            {true, unix.MOUNT_ATTR_RDONLY},
-	"rnosuid":        {false, unix.MOUNT_ATTR_NOSUID},
-	"rsuid":          {true, unix.MOUNT_ATTR_NOSUID},
-	"rnodev":         {false, unix.MOUNT_ATTR_NODEV},
-	"rdev":           {true, unix.MOUNT_ATTR_NODEV},
-	"rnoexec":        {false, unix.MOUNT_ATTR_NOEXEC},
-	"rexec":          {true, unix.MOUNT_ATTR_NOEXEC},
-	"rnodiratime":    {false, unix.MOUNT_ATTR_NODIRATIME},
-	"rdiratime":      {true, unix.MOUNT_ATTR_NODIRATIME},
-	"rrelatime":      {false, unix.MOUNT_ATTR_RELATIME},
-	"rnorelatime":    {true, unix.MOUNT_ATTR_RELATIME},
-	"rnoatime":       {false, unix.MOUNT_ATTR_NOATIME},
-	"ratime":         {true, unix.MOUNT_ATTR_NOATIME},
-	"rstrictatime":   {false, unix.MOUNT_ATTR_STRICTATIME},
-	"rnostrictatime": {true, unix.MOUNT_ATTR_STRICTATIME},
-	"rnosymfollow":   {false, unix.MOUNT_ATTR_NOSYMFOLLOW},
-	"rsymfollow":     {true, unix.MOUNT_ATTR_NOSYMFOLLOW},
+var attrs = []flag[uint64]{
+	{"rro", false, unix.MOUNT_ATTR_RDONLY},
+	{"rrw", true, unix.MOUNT_ATTR_RDONLY},
+	{"rnosuid", false, unix.MOUNT_ATTR_NOSUID},
+	{"rsuid", true, unix.MOUNT_ATTR_NOSUID},
+	{"rnodev", false, unix.MOUNT_ATTR_NODEV},
+	{"rdev", true, unix.MOUNT_ATTR_NODEV},
+	{"rnoexec", false, unix.MOUNT_ATTR_NOEXEC},
+	{"rexec", true, unix.MOUNT_ATTR_NOEXEC},
+	{"rnodiratime", false, unix.MOUNT_ATTR_NODIRATIME},
+	{"rdiratime", true, unix.MOUNT_ATTR_NODIRATIME},
+	{"rrelatime", false, unix.MOUNT_ATTR_RELATIME},
+	{"rnorelatime", true, unix.MOUNT_ATTR_RELATIME},
+	{"rnoatime", false, unix.MOUNT_ATTR_NOATIME},
+	{"ratime", true, unix.MOUNT_ATTR_NOATIME},
+	{"rstrictatime", false, unix.MOUNT_ATTR_STRICTATIME},
+	{"rnostrictatime", true, unix.MOUNT_ATTR_STRICTATIME},
+	{"rnosymfollow", false, unix.MOUNT_ATTR_NOSYMFOLLOW},
+	{"rsymfollow", true, unix.MOUNT_ATTR_NOSYMFOLLOW},
 }
 
 // parseOptions sorts the options of one mount. What it does not know is the file
@@ -112,16 +118,16 @@ var attrs = map[string]attr{
 func parseOptions(list []string) (options, error) {
 	var o options
 	for _, s := range list {
-		f, isFlag := flags[s]
-		p, isPropagation := propagations[s]
-		a, isAttr := attrs[s]
+		f, isFlag := find(flags, s)
+		p, isPropagation := find(propagations, s)
+		a, isAttr := find(attrs, s)
 		switch {
 		case isFlag && f.clear:
 			o.flags &^= f.bits
 		case isFlag:
 			o.flags |= f.bits
 		case isPropagation:
-			o.propagation = append(o.propagation, p)
+			o.propagation = append(o.propagation, p.bits)
 		case isAttr:
 			o.addAttr(a)
 		case s == "bind" || s == "rbind":
@@ -144,7 +150,7 @@ func parseOptions(list []string) (options, error) {
 
 // addAttr notes a recursive attribute. The access times are a choice, not bits:
 // the kernel wants all of them cleared before one is set.
-func (o *options) addAttr(a attr) {
+func (o *options) addAttr(a flag[uint64]) {
 	const atime = unix.MOUNT_ATTR_NOATIME | unix.MOUNT_ATTR_STRICTATIME
 	isTime := a.bits&^atime == 0 // MOUNT_ATTR_RELATIME is 0
 	if isTime {

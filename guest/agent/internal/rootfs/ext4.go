@@ -29,16 +29,24 @@ const (
 	incompat64Bit = 0x80
 )
 
-// growthFrom is the least by which a disk must be larger than its file system for
-// that to be grown, in bytes: less is left over by rounding.
-const growthFrom = 16 << 20
+// A file system is grown when its disk is larger by an eighth: one small formatted
+// image serves disks of all sizes. Less is what ext4 keeps for itself, which is
+// not counted in what it says of its size.
+const growthFraction = 8
 
-// wantsGrowth returns the number of blocks the file system on d is to be grown to,
-// 0 when it fills its disk: one small formatted image serves disks of all sizes.
-func wantsGrowth(d device.Disk) (blocks uint64, err error) {
+// wantsGrowth returns the number of blocks the file system of d, mounted at dir, is
+// to be grown to, 0 when it fills its disk.
+func wantsGrowth(d device.Disk, dir string) (blocks uint64, err error) {
 	size, err := d.SizeBytes()
 	if err != nil {
 		return 0, fmt.Errorf("size of %s: %w", d.Path(), err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("size of the file system on %s: %w", d.Path(), err)
+	}
+	if uint64(size) < st.Blocks*uint64(st.Bsize)*(growthFraction+1)/growthFraction {
+		return 0, nil
 	}
 	f, err := os.Open(d.Path())
 	if err != nil {
@@ -54,7 +62,7 @@ func wantsGrowth(d device.Disk) (blocks uint64, err error) {
 		return 0, fmt.Errorf("%s: %w", d.Path(), err)
 	}
 	want := uint64(size) / blockSize
-	if want < have+growthFrom/blockSize {
+	if want <= have+have/growthFraction {
 		return 0, nil
 	}
 	// A machine restored from a template may believe its disk to be as large as

@@ -41,8 +41,16 @@ func Assemble(ctx context.Context, dir string, r agentproto.Rootfs) (_ *Root, er
 	if r.Share != "" {
 		return root, root.mountShare(ctx, r)
 	}
-	lower, err := root.mountLower(ctx, filepath.Join(dir, "lower"), r.LowerDisk)
+	serials := []string{r.LowerDisk}
+	if r.ScratchDisk != "" {
+		serials = append(serials, r.ScratchDisk)
+	}
+	disks, err := device.FindDisks(ctx, serials...)
 	if err != nil {
+		return nil, err
+	}
+	lower := filepath.Join(dir, "lower")
+	if err := root.mount(disks[0].Path(), lower, "erofs", unix.MS_RDONLY, ""); err != nil {
 		return nil, err
 	}
 	// What is written goes to the scratch disk, or to memory: that is little, as
@@ -50,7 +58,7 @@ func Assemble(ctx context.Context, dir string, r agentproto.Rootfs) (_ *Root, er
 	// be made.
 	upper := filepath.Join(dir, "scratch")
 	if r.ScratchDisk != "" {
-		if err := root.mountScratch(ctx, upper, r); err != nil {
+		if err := root.mountScratch(disks[1], upper, r.Volatile); err != nil {
 			return nil, err
 		}
 	}
@@ -98,48 +106,34 @@ func (r *Root) mountShare(ctx context.Context, fs agentproto.Rootfs) error {
 	return r.mount(fs.Share, r.Dir, "virtiofs", 0, "")
 }
 
-// mountLower mounts the image's disk and returns where.
-func (r *Root) mountLower(ctx context.Context, dir, serial string) (string, error) {
-	d, err := device.FindDisk(ctx, serial)
-	if err != nil {
-		return "", err
-	}
-	return dir, r.mount(d.Path(), dir, "erofs", unix.MS_RDONLY, "")
-}
-
-func (r *Root) mountScratch(ctx context.Context, dir string, fs agentproto.Rootfs) error {
-	d, err := device.FindDisk(ctx, fs.ScratchDisk)
-	if err != nil {
-		return err
-	}
-	grow, err := wantsGrowth(d)
-	if err != nil {
-		return err
-	}
+func (r *Root) mountScratch(d device.Disk, dir string, volatile bool) error {
 	// noinit_itable: tables that have never been used are not zeroed in the
 	// background; the disk is a sparse file, zero where it was never written.
-	// Growing with it would zero the new tables at once, so that comes before.
-	lasting := "noinit_itable"
-	if fs.Volatile {
-		lasting += ",nobarrier,noauto_da_alloc"
-	}
-	data := lasting
-	if grow > 0 {
-		data = ""
+	data := "noinit_itable"
+	if volatile {
+		data += ",nobarrier,noauto_da_alloc"
 	}
 	if err := r.mount(d.Path(), dir, "ext4", unix.MS_NOATIME, data); err != nil {
 		return err
 	}
-	if grow == 0 {
+	blocks, err := wantsGrowth(d, dir)
+	if err != nil || blocks == 0 {
+		return err
+	}
+	// Growing with noinit_itable would zero the new tables at once.
+	remount := func(data string) error {
+		if err := unix.Mount(d.Path(), dir, "ext4", unix.MS_REMOUNT|unix.MS_NOATIME, data); err != nil {
+			return fmt.Errorf("remount the scratch disk: %w", err)
+		}
 		return nil
 	}
-	if err := resize(dir, grow); err != nil {
+	if err := remount("init_itable"); err != nil {
+		return err
+	}
+	if err := resize(dir, blocks); err != nil {
 		return fmt.Errorf("grow the scratch disk's file system: %w", err)
 	}
-	if err := unix.Mount(d.Path(), dir, "ext4", unix.MS_REMOUNT|unix.MS_NOATIME, lasting); err != nil {
-		return fmt.Errorf("remount the scratch disk: %w", err)
-	}
-	return nil
+	return remount(data)
 }
 
 // mountOverlay lays scratch's upper directory over lower.

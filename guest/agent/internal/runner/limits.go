@@ -11,20 +11,37 @@ import (
 	"vpod/guest/agent/internal/spawn"
 )
 
-var rlimits = map[string]int{
-	"RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_CPU": unix.RLIMIT_CPU,
-	"RLIMIT_DATA": unix.RLIMIT_DATA, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_LOCKS": unix.RLIMIT_LOCKS,
-	"RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE,
-	"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_RSS": unix.RLIMIT_RSS,
-	"RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO, "RLIMIT_RTTIME": unix.RLIMIT_RTTIME,
-	"RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING, "RLIMIT_STACK": unix.RLIMIT_STACK,
+// constant is an entry of a table of names and the kernel's numbers for them: a
+// list, as a map would be filled each time the program starts.
+type constant[K ~string, V any] struct {
+	name  K
+	value V
+}
+
+// value looks a name up.
+func value[K ~string, V any](list []constant[K, V], name K) (v V, ok bool) {
+	for _, c := range list {
+		if c.name == name {
+			return c.value, true
+		}
+	}
+	return v, false
+}
+
+var rlimits = []constant[string, int]{
+	{"RLIMIT_AS", unix.RLIMIT_AS}, {"RLIMIT_CORE", unix.RLIMIT_CORE}, {"RLIMIT_CPU", unix.RLIMIT_CPU},
+	{"RLIMIT_DATA", unix.RLIMIT_DATA}, {"RLIMIT_FSIZE", unix.RLIMIT_FSIZE}, {"RLIMIT_LOCKS", unix.RLIMIT_LOCKS},
+	{"RLIMIT_MEMLOCK", unix.RLIMIT_MEMLOCK}, {"RLIMIT_MSGQUEUE", unix.RLIMIT_MSGQUEUE}, {"RLIMIT_NICE", unix.RLIMIT_NICE},
+	{"RLIMIT_NOFILE", unix.RLIMIT_NOFILE}, {"RLIMIT_NPROC", unix.RLIMIT_NPROC}, {"RLIMIT_RSS", unix.RLIMIT_RSS},
+	{"RLIMIT_RTPRIO", unix.RLIMIT_RTPRIO}, {"RLIMIT_RTTIME", unix.RLIMIT_RTTIME},
+	{"RLIMIT_SIGPENDING", unix.RLIMIT_SIGPENDING}, {"RLIMIT_STACK", unix.RLIMIT_STACK},
 }
 
 func parseRlimits(list []specs.POSIXRlimit) ([]spawn.Rlimit, error) {
 	var out []spawn.Rlimit
 	seen := make(map[string]bool)
 	for _, l := range list {
-		n, ok := rlimits[l.Type]
+		n, ok := value(rlimits, l.Type)
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("unknown resource limit %q", l.Type)
@@ -39,23 +56,23 @@ func parseRlimits(list []specs.POSIXRlimit) ([]spawn.Rlimit, error) {
 	return out, nil
 }
 
-var schedPolicies = map[specs.LinuxSchedulerPolicy]uint32{
-	specs.SchedOther: unix.SCHED_NORMAL, specs.SchedFIFO: unix.SCHED_FIFO, specs.SchedRR: unix.SCHED_RR,
-	specs.SchedBatch: unix.SCHED_BATCH, specs.SchedIdle: unix.SCHED_IDLE, specs.SchedDeadline: unix.SCHED_DEADLINE,
+var schedPolicies = []constant[specs.LinuxSchedulerPolicy, uint32]{
+	{specs.SchedOther, unix.SCHED_NORMAL}, {specs.SchedFIFO, unix.SCHED_FIFO}, {specs.SchedRR, unix.SCHED_RR},
+	{specs.SchedBatch, unix.SCHED_BATCH}, {specs.SchedIdle, unix.SCHED_IDLE}, {specs.SchedDeadline, unix.SCHED_DEADLINE},
 }
 
-var schedFlags = map[specs.LinuxSchedulerFlag]uint64{
-	specs.SchedFlagResetOnFork: unix.SCHED_FLAG_RESET_ON_FORK, specs.SchedFlagReclaim: unix.SCHED_FLAG_RECLAIM,
-	specs.SchedFlagDLOverrun: unix.SCHED_FLAG_DL_OVERRUN, specs.SchedFlagKeepPolicy: unix.SCHED_FLAG_KEEP_POLICY,
-	specs.SchedFlagKeepParams: unix.SCHED_FLAG_KEEP_PARAMS, specs.SchedFlagUtilClampMin: unix.SCHED_FLAG_UTIL_CLAMP_MIN,
-	specs.SchedFlagUtilClampMax: unix.SCHED_FLAG_UTIL_CLAMP_MAX,
+var schedFlags = []constant[specs.LinuxSchedulerFlag, uint64]{
+	{specs.SchedFlagResetOnFork, unix.SCHED_FLAG_RESET_ON_FORK}, {specs.SchedFlagReclaim, unix.SCHED_FLAG_RECLAIM},
+	{specs.SchedFlagDLOverrun, unix.SCHED_FLAG_DL_OVERRUN}, {specs.SchedFlagKeepPolicy, unix.SCHED_FLAG_KEEP_POLICY},
+	{specs.SchedFlagKeepParams, unix.SCHED_FLAG_KEEP_PARAMS}, {specs.SchedFlagUtilClampMin, unix.SCHED_FLAG_UTIL_CLAMP_MIN},
+	{specs.SchedFlagUtilClampMax, unix.SCHED_FLAG_UTIL_CLAMP_MAX},
 }
 
 func parseScheduler(s *specs.Scheduler) (*unix.SchedAttr, error) {
 	if s == nil {
 		return nil, nil
 	}
-	policy, ok := schedPolicies[s.Policy]
+	policy, ok := value(schedPolicies, s.Policy)
 	if !ok {
 		return nil, fmt.Errorf("unknown scheduling policy %q", s.Policy)
 	}
@@ -65,7 +82,7 @@ func parseScheduler(s *specs.Scheduler) (*unix.SchedAttr, error) {
 	a := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Nice: s.Nice, Priority: uint32(s.Priority),
 		Runtime: s.Runtime, Deadline: s.Deadline, Period: s.Period}
 	for _, f := range s.Flags {
-		bit, ok := schedFlags[f]
+		bit, ok := value(schedFlags, f)
 		if !ok {
 			return nil, fmt.Errorf("unknown scheduling flag %q", f)
 		}
@@ -148,23 +165,23 @@ func parsePersonality(p *specs.LinuxPersonality) (*uint32, error) {
 
 // linux/mempolicy.h: modes and the flags that go with them.
 var (
-	memoryModes = map[specs.MemoryPolicyModeType]int{specs.MpolDefault: 0, specs.MpolPreferred: 1, specs.MpolBind: 2,
-		specs.MpolInterleave: 3, specs.MpolLocal: 4, specs.MpolPreferredMany: 5, specs.MpolWeightedInterleave: 6}
-	memoryFlags = map[specs.MemoryPolicyFlagType]int{specs.MpolFStaticNodes: 1 << 15, specs.MpolFRelativeNodes: 1 << 14,
-		specs.MpolFNumaBalancing: 1 << 13}
+	memoryModes = []constant[specs.MemoryPolicyModeType, int]{{specs.MpolDefault, 0}, {specs.MpolPreferred, 1}, {specs.MpolBind, 2},
+		{specs.MpolInterleave, 3}, {specs.MpolLocal, 4}, {specs.MpolPreferredMany, 5}, {specs.MpolWeightedInterleave, 6}}
+	memoryFlags = []constant[specs.MemoryPolicyFlagType, int]{{specs.MpolFStaticNodes, 1 << 15}, {specs.MpolFRelativeNodes, 1 << 14},
+		{specs.MpolFNumaBalancing, 1 << 13}}
 )
 
 func parseMemoryPolicy(p *specs.LinuxMemoryPolicy) (*spawn.MemoryPolicy, error) {
 	if p == nil {
 		return nil, nil
 	}
-	mode, ok := memoryModes[p.Mode]
+	mode, ok := value(memoryModes, p.Mode)
 	if !ok {
 		return nil, fmt.Errorf("unknown memory policy %q", p.Mode)
 	}
 	out := &spawn.MemoryPolicy{Mode: mode}
 	for _, f := range p.Flags {
-		bit, ok := memoryFlags[f]
+		bit, ok := value(memoryFlags, f)
 		if !ok {
 			return nil, fmt.Errorf("unknown memory policy flag %q", f)
 		}

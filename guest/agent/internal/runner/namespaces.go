@@ -21,13 +21,14 @@ type joined struct {
 	path string // in the machine, as "/proc/12/ns/net"
 }
 
-var namespaceFlags = map[specs.LinuxNamespaceType]int{
-	specs.PIDNamespace:     unix.CLONE_NEWPID,
-	specs.NetworkNamespace: unix.CLONE_NEWNET,
-	specs.MountNamespace:   unix.CLONE_NEWNS,
-	specs.IPCNamespace:     unix.CLONE_NEWIPC,
-	specs.UTSNamespace:     unix.CLONE_NEWUTS,
-	specs.CgroupNamespace:  unix.CLONE_NEWCGROUP,
+// namespaceFlags are those that can be had.
+var namespaceFlags = []constant[specs.LinuxNamespaceType, int]{
+	{specs.PIDNamespace, unix.CLONE_NEWPID},
+	{specs.NetworkNamespace, unix.CLONE_NEWNET},
+	{specs.MountNamespace, unix.CLONE_NEWNS},
+	{specs.IPCNamespace, unix.CLONE_NEWIPC},
+	{specs.UTSNamespace, unix.CLONE_NEWUTS},
+	{specs.CgroupNamespace, unix.CLONE_NEWCGROUP},
 }
 
 // defaultNamespaces are those of a configuration without a Linux section. The
@@ -43,7 +44,7 @@ func parseNamespaces(l *specs.Linux) (namespaces, error) {
 	ns := namespaces{create: unix.CLONE_NEWNS}
 	seen := make(map[specs.LinuxNamespaceType]bool)
 	for _, n := range l.Namespaces {
-		flag, ok := namespaceFlags[n.Type]
+		flag, ok := value(namespaceFlags, n.Type)
 		if !ok {
 			return ns, fmt.Errorf("a %q namespace cannot be had: the machine is the container's own", n.Type)
 		}
