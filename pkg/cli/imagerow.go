@@ -108,21 +108,21 @@ func (r imageRow) ID() string {
 	return shortID(r.entry.ID)
 }
 
-func (r imageRow) Id() string                { return r.entry.ID } //nolint:revive,staticcheck // Podman's name for it
-func (r imageRow) Digest() string            { return r.entry.Digest }
-func (r imageRow) Created() string           { return ago(r.now, r.created) }
-func (r imageRow) CreatedSince() string      { return ago(r.now, r.created) }
-func (r imageRow) CreatedAt() string         { return r.created.UTC().String() }
-func (r imageRow) CreatedTime() string       { return r.created.UTC().String() }
-func (r imageRow) Labels() map[string]string { return r.entry.Labels }
-func (r imageRow) Containers() int           { return r.entry.Containers }
-func (r imageRow) Dangling() bool            { return r.entry.Dangling }
-func (r imageRow) ReadOnly() bool            { return r.entry.ReadOnly }
-func (r imageRow) Names() []string           { return r.entry.Names }
-func (r imageRow) RepoTags() []string        { return r.entry.RepoTags }
-func (r imageRow) RepoDigests() []string     { return r.entry.RepoDigests }
-func (r imageRow) History() string           { return strings.Join(r.entry.History, ", ") }
-func (r imageRow) VirtualSize() int64        { return r.entry.VirtualSize }
+func (r imageRow) Id() string            { return r.entry.ID } //nolint:revive,staticcheck // Podman's name for it
+func (r imageRow) Digest() string        { return r.entry.Digest }
+func (r imageRow) Created() string       { return ago(r.now, r.created) }
+func (r imageRow) CreatedSince() string  { return ago(r.now, r.created) }
+func (r imageRow) CreatedAt() string     { return r.created.UTC().String() }
+func (r imageRow) CreatedTime() string   { return r.created.UTC().String() }
+func (r imageRow) Labels() labelMap      { return r.entry.Labels }
+func (r imageRow) Containers() int       { return r.entry.Containers }
+func (r imageRow) Dangling() bool        { return r.entry.Dangling }
+func (r imageRow) ReadOnly() bool        { return r.entry.ReadOnly }
+func (r imageRow) Names() []string       { return r.entry.Names }
+func (r imageRow) RepoTags() []string    { return r.entry.RepoTags }
+func (r imageRow) RepoDigests() []string { return r.entry.RepoDigests }
+func (r imageRow) History() string       { return strings.Join(r.entry.History, ", ") }
+func (r imageRow) VirtualSize() int64    { return r.entry.VirtualSize }
 
 // Size is the size for people, as "1.99 MB".
 func (r imageRow) Size() string {

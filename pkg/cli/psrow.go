@@ -183,6 +183,14 @@ func oneLine(s string) string {
 	}, s)
 }
 
+// labelMap prints as "key=value,key=value", sorted.
+type labelMap map[string]string
+
+func (m labelMap) String() string {
+	return strings.Join(variables(m).list(), ",")
+}
+
+func (r psRow) Labels() labelMap     { return r.psEntry.Labels }
 func (r psRow) RunningFor() string   { return r.psEntry.CreatedAt }
 func (r psRow) CreatedHuman() string { return r.psEntry.CreatedAt }
 func (r psRow) CreatedAt() string    { return r.created.String() }
@@ -209,7 +217,7 @@ func (r psRow) Size() string {
 // psHeadings are the headings that differ from the fields' names.
 var psHeadings = map[string]string{
 	"ID": "container id", "ImageID": "image id", "RunningFor": "created", "CreatedHuman": "created",
-	"Names": "names", "Networks": "networks", "Ports": "ports", "Size": "size", "Status": "status", "State": "state",
+	"Labels": "labels", "Names": "names", "Networks": "networks", "Ports": "ports", "Size": "size", "Status": "status", "State": "state",
 }
 
 // psColumns is the default template.
@@ -232,7 +240,8 @@ func psJSON(rows []psRow) []psEntry {
 
 var psSortKeys = []string{"command", "created", "id", "image", "names", "runningfor", "size", "status"}
 
-// sortPsRows sorts by a key of psSortKeys; equal rows stay as they are.
+// sortPsRows sorts by a key of psSortKeys, ascending; equal rows stay as they
+// are, and so do all without a key.
 func sortPsRows(rows []psRow, key string) {
 	by := map[string]func(a, b psRow) int{
 		"command":    func(a, b psRow) int { return strings.Compare(a.Command(), b.Command()) },
@@ -244,7 +253,9 @@ func sortPsRows(rows []psRow, key string) {
 		"size":       func(a, b psRow) int { return compareSize(a, b) },
 		"status":     func(a, b psRow) int { return strings.Compare(a.Status, b.Status) },
 	}
-	slices.SortStableFunc(rows, by[key])
+	if compare := by[key]; compare != nil {
+		slices.SortStableFunc(rows, compare)
+	}
 }
 
 // compareSize puts containers of unknown size first.
