@@ -282,9 +282,9 @@ func (l *launch) explain(err error) error {
 	case spawn.StepDir:
 		code := agentproto.ErrSetup
 		switch {
-		case errors.Is(e.Errno, unix.ENOENT), errors.Is(e.Errno, unix.ENOTDIR):
+		case errors.Is(e.Errno, unix.ENOENT):
 			code = agentproto.ErrNotFound
-		case errors.Is(e.Errno, unix.EACCES):
+		case errors.Is(e.Errno, unix.EACCES), errors.Is(e.Errno, unix.ENOTDIR):
 			code = agentproto.ErrNotExecutable
 		}
 		return failf(code, "chdir to `%s`: %s", e.Path, describe(e.Errno))
