@@ -26,21 +26,43 @@ const pollInterval = 5 * time.Millisecond
 
 // TryLock takes the lock on path, creating the file (mode 0600) when missing.
 // The lock is held until the returned file is closed here and in every process
-// it was passed to. It returns an error that is ErrHeld when it is taken.
+// it was passed to. It returns an error that is ErrHeld when it is taken, and one
+// that is fs.ErrNotExist when the directory is not there, or is being removed.
 func TryLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}
-	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+	if err := take(f, path); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-			return nil, fmt.Errorf("%s: %w", path, ErrHeld)
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, err
 	}
 	return f, nil
+}
+
+// take locks the open file f and makes sure that path still means it: its holder
+// may have removed it since it was opened, and a lock on a file without a name
+// keeps nobody out.
+func take(f *os.File, path string) error {
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+			return fmt.Errorf("%s: %w", path, ErrHeld)
+		}
+		return fmt.Errorf("lock %s: %w", path, err)
+	}
+	have, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at lock %s: %w", path, err)
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("look at lock %s: %w", path, err)
+	}
+	if !os.SameFile(have, named) {
+		return fmt.Errorf("lock %s was made anew: %w", path, ErrHeld) // by whoever holds the new one
+	}
+	return nil
 }
 
 // Lock is TryLock that waits until the lock is free or ctx ends.
@@ -74,4 +96,21 @@ func Held(path string) (bool, error) {
 		return false, fmt.Errorf("look at lock %s: %w", path, err)
 	}
 	return lock.Type != unix.F_UNLCK, nil
+}
+
+// AwaitFree waits until no other process holds the lock on path, or ctx ends. It
+// never takes the lock itself, so those who look at it are not misled; somebody
+// else may have it again by the time this returns.
+func AwaitFree(ctx context.Context, path string) error {
+	for {
+		held, err := Held(path)
+		if err != nil || !held {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for lock %s: %w", path, ctx.Err())
+		case <-time.After(pollInterval):
+		}
+	}
 }

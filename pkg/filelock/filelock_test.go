@@ -37,6 +37,54 @@ func TestLockLife(t *testing.T) {
 	}
 }
 
+// A lock file that was removed after it was opened keeps nobody out: it must not
+// count as taken.
+func TestRemovedFileIsNotLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "l")
+	for _, tt := range []struct {
+		name string
+		then func() error // after the file was removed
+		want error
+	}{
+		{"gone", func() error { return nil }, os.ErrNotExist},
+		{"made anew", func() error { return os.WriteFile(path, nil, 0o600) }, ErrHeld},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if err := errors.Join(os.Remove(path), tt.then()); err != nil {
+				t.Fatal(err)
+			}
+			if err := take(f, path); !errors.Is(err, tt.want) {
+				t.Errorf("take = %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAwaitFree(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "l")
+	if err := AwaitFree(t.Context(), path); err != nil {
+		t.Errorf("AwaitFree of a missing file: %v", err)
+	}
+	f, err := TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := AwaitFree(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("AwaitFree: %v, want a deadline", err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { f.Close() })
+	if err := AwaitFree(t.Context(), path); err != nil {
+		t.Errorf("AwaitFree: %v", err)
+	}
+}
+
 // The lock must outlive the process that took it when a child inherited it, and
 // end with the child.
 func TestLockPassesToChild(t *testing.T) {
