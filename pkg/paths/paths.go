@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -68,8 +69,8 @@ func Default(uid int, getenv func(string) string, o Override) (Dirs, error) {
 		base := getenv("XDG_RUNTIME_DIR")
 		if base == "" {
 			base = filepath.Join("/run/user", strconv.Itoa(uid))
-			if info, err := os.Stat(base); err != nil || !info.IsDir() || !ownedBy(info, uid) {
-				base = filepath.Join(os.TempDir(), "vpod-run-"+strconv.Itoa(uid))
+			if info, err := os.Stat(base); err != nil || !info.IsDir() || !ownedBy(info, os.Geteuid()) { // in a user namespace the user is somebody else
+				base = filepath.Join(os.TempDir(), privatePrefix+strconv.Itoa(uid))
 			}
 		}
 		d.Run = filepath.Join(base, "vpod")
@@ -86,6 +87,9 @@ func (d Dirs) Make() error {
 	if err := os.MkdirAll(d.Run, 0o700); err != nil {
 		return fmt.Errorf("create vpod's run directory: %w", err)
 	}
+	if err := checkParent(filepath.Dir(d.Run)); err != nil {
+		return err
+	}
 	info, err := os.Lstat(d.Run)
 	if err != nil {
 		return fmt.Errorf("check vpod's run directory: %w", err)
@@ -95,6 +99,26 @@ func (d Dirs) Make() error {
 	}
 	return nil
 }
+
+// checkParent refuses a directory in which somebody else could put another run
+// directory in the place of ours: one that anybody may write to without being
+// kept from others' files, and a private directory under /tmp that is not ours.
+func checkParent(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("check vpod's run directory: %w", err)
+	}
+	open := info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0
+	private := strings.HasPrefix(filepath.Base(dir), privatePrefix)
+	if open || (private && !ownedBy(info, os.Geteuid())) {
+		return fmt.Errorf("directory %s of the run directory: %w: other users could replace what is in it; remove it or set XDG_RUNTIME_DIR", dir, fs.ErrPermission)
+	}
+	return nil
+}
+
+// privatePrefix begins the name of the directory made under /tmp for a user who
+// has no run directory.
+const privatePrefix = "vpod-run-"
 
 // ownedBy reports whether uid owns the file, both as seen from this process.
 func ownedBy(info fs.FileInfo, uid int) bool {
