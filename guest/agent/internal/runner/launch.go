@@ -113,6 +113,9 @@ func (l *launch) furnish() (terminal string, err error) {
 	}
 	if l.first {
 		if err := os.MkdirAll(l.cmd.Dir, 0o755); err != nil {
+			if errors.Is(err, unix.ENOTDIR) {
+				return "", failf(agentproto.ErrNotExecutable, "working directory `%s` exists in the container, but is not a directory", l.spec.OCI.Cwd)
+			}
 			return "", fmt.Errorf("make working directory: %w", err)
 		}
 	}
