@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxAgentConns = 128      // connections to the agent socket served at once
+	maxAgentConns = 256      // connections to the agent socket served at once
 	proxyChunk    = 32 << 10 // bytes carried at once
 	openTimeout   = 10 * time.Second
 	lingerTimeout = 2 * time.Second // for what a client has to say after the agent's last word

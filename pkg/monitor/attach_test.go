@@ -20,6 +20,7 @@ import (
 	"vpod/pkg/agentclient"
 	"vpod/pkg/agentclient/agenttest"
 	"vpod/pkg/agentproto"
+	"vpod/pkg/logs"
 	"vpod/pkg/unixsock"
 )
 
@@ -461,4 +462,28 @@ func TestAgentSocket(t *testing.T) {
 		t.Errorf("Wait = %v", err)
 	}
 	h.wait()
+}
+
+// BenchmarkOutput measures output on its way to the log and two clients.
+func BenchmarkOutput(b *testing.B) {
+	w, err := logs.Open(logs.Options{Path: filepath.Join(b.TempDir(), "log"), MaxSizeBytes: 64 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	s := newStreams(w, b.TempDir(), false, nil)
+	for range 2 {
+		c := &client{hello: Hello{Stdout: true}, queue: newQueue(b.TempDir())}
+		s.add(c)
+		go func() {
+			for buf := make([]byte, clientChunk); c.queue.take(buf) > 0; {
+			}
+		}()
+		defer c.queue.abandon()
+	}
+	chunk := bytes.Repeat([]byte(strings.Repeat("x", 79)+"\n"), outputChunk/80)
+	b.SetBytes(int64(len(chunk)))
+	for b.Loop() {
+		s.output(logs.Stdout, chunk)
+	}
 }

@@ -40,7 +40,7 @@ type qemuMachine struct {
 
 	mu       sync.Mutex
 	asked    bool   // for its end
-	helper   string // that died under the machine, and how
+	fault    string // for which we have ended it
 	panicked bool
 	shutdown qmp.ShutdownReason
 	end      machineEnd
@@ -200,10 +200,7 @@ func (m *qemuMachine) mind(v *sidecar.Virtiofsd) {
 	if err := v.Wait(context.Background()); err != nil {
 		detail = err.Error()
 	}
-	m.mu.Lock()
-	m.helper = detail
-	m.mu.Unlock()
-	_ = m.process.Kill() // else it has ended, which is as good
+	m.giveUp(detail)
 }
 
 // watch remembers what QEMU says of the machine's end.
@@ -221,8 +218,30 @@ func (m *qemuMachine) watch(w *qmp.Watch) {
 		switch ev.Data.(type) {
 		case qmp.GuestPanicked, qmp.Shutdown, qmp.BlockIOError:
 			m.log.Info("QEMU", "event", ev.Name, "data", ev.Data)
+		case qmp.Stop:
+			go m.stopped()
 		}
 	}
+}
+
+// stopped looks why the machine stands still. After an error of its own QEMU
+// waits for ever for somebody to look at it.
+func (m *qemuMachine) stopped() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	status, err := m.qmp.Status(ctx)
+	if err != nil || status.Status != qmp.RunInternalError {
+		return
+	}
+	m.giveUp("the processor's emulation failed (internal error)")
+}
+
+// giveUp ends the machine for a reason of its own.
+func (m *qemuMachine) giveUp(why string) {
+	m.mu.Lock()
+	m.fault = why
+	m.mu.Unlock()
+	_ = m.process.Kill() // else it has ended, which is as good
 }
 
 // wait waits for QEMU's end, says how it came, and ends the helpers.
@@ -257,8 +276,8 @@ func (m *qemuMachine) explain(err error) machineEnd {
 		}
 	}
 	switch {
-	case m.helper != "":
-		return machineEnd{Cause: endFailed, Detail: m.helper}
+	case m.fault != "":
+		return machineEnd{Cause: endFailed, Detail: m.fault}
 	case m.panicked || m.shutdown == qmp.ShutdownGuestPanic:
 		return machineEnd{Cause: endPanic}
 	case m.shutdown == qmp.ShutdownGuestReset:

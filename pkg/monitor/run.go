@@ -211,7 +211,7 @@ func (s *supervisor) supervise(ctx context.Context) error {
 	out := s.runOnce(serving, true)
 	wait := time.Duration(0)
 	for {
-		s.log.Info("container ended", "exitCode", out.exit.ExitCode, "signalled", out.exit.Error == "", "error", out.exit.Error, "oomKilled", out.exit.OOMKilled)
+		s.log.Info("container ended", "exitCode", out.exit.ExitCode, "error", out.exit.Error, "oomKilled", out.exit.OOMKilled)
 		if !s.wantsRestart(out) {
 			break
 		}
