@@ -29,7 +29,8 @@ type createFlags struct {
 }
 
 func (f *createFlags) addFlags(flags *pflag.FlagSet) {
-	flags.SetInterspersed(false)  // what follows the image is the container's command line
+	flags.SetInterspersed(false) // what follows the image is the container's command line
+	flags.SetNormalizeFunc(alias("net", "network"))
 	flags.Bool("help", false, "") // without the -h that cobra gives it, which is --hostname
 	f.imageFlags.addFlags(flags)
 	f.lifecycleFlags.addFlags(flags)
@@ -115,4 +116,14 @@ func absPath(flag, path string) (string, error) {
 		return "", fmt.Errorf("%s %q: %w", flag, path, err)
 	}
 	return abs, nil
+}
+
+// alias makes an option known by another name, too, which help does not show.
+func alias(other, name string) func(*pflag.FlagSet, string) pflag.NormalizedName {
+	return func(_ *pflag.FlagSet, given string) pflag.NormalizedName {
+		if given == other {
+			given = name
+		}
+		return pflag.NormalizedName(given)
+	}
 }

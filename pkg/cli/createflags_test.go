@@ -98,6 +98,7 @@ func TestCreateFlagsToSpec(t *testing.T) {
 			}},
 		{"no pids limit", []string{"--pids-limit", "-1"}, func(s *container.Spec, _ *engine.CreateOptions) { s.Limits.Pids = 0 }},
 		{"network none", []string{"--network", "none"}, func(s *container.Spec, _ *engine.CreateOptions) { s.Network.Mode = container.NetworkNone }},
+		{"network by its other name", []string{"--net=none"}, func(s *container.Spec, _ *engine.CreateOptions) { s.Network.Mode = container.NetworkNone }},
 		{"ports", []string{"-p", "8080:80", "-p", "127.0.0.1::53/udp,9000-9001:90-91"}, func(s *container.Spec, _ *engine.CreateOptions) {
 			s.Network.Ports = []container.PortMapping{
 				{HostPort: 8080, ContainerPort: 80, Range: 1, Protocol: "tcp"},

@@ -59,7 +59,6 @@ func refusals() []refusal {
 		{[]string{"blkio-weight", "blkio-weight-device", "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops"}, creating, "block device limits of the host are not there yet", ""},
 
 		// Network.
-		{[]string{"net"}, creating, "the option's name is --network", "use --network none or --network user"},
 		{[]string{"ip", "ip6", "mac-address", "network-alias", "link-local-ip"}, creating, "addresses are those of user-mode networking; networks with names and fixed addresses are not there yet", "reach the container through --publish"},
 		{[]string{"publish-all", "P", "expose"}, creating, "only the ports named by --publish are published", "use --publish HOST:CONTAINER"},
 		{[]string{"http-proxy"}, creating, "proxy settings of the host are never passed on by themselves", "use --env http_proxy, --env https_proxy and --env no_proxy"},

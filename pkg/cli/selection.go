@@ -136,6 +136,7 @@ type timeoutFlag struct {
 
 func (f *timeoutFlag) addFlags(flags *pflag.FlagSet) {
 	f.changed = flags.Changed
+	flags.SetNormalizeFunc(alias("timeout", "time"))
 	flags.UintVarP(&f.seconds, "time", "t", 0, "Wait this many `seconds` before SIGKILL (default the container's own, 10)")
 }
 

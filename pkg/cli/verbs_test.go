@@ -36,6 +36,7 @@ func TestSelection(t *testing.T) {
 	}{
 		{"stop", []string{"stop", "a", "b"}, "stop", engine.Selection{Names: []string{"a", "b"}}, engine.StopOptions{}, ""},
 		{"stop all", []string{"stop", "-a", "-t", "2"}, "stop", engine.Selection{All: true}, engine.StopOptions{TimeoutSeconds: &two}, ""},
+		{"stop, the time by its other name", []string{"stop", "--timeout", "2", "a"}, "stop", engine.Selection{Names: []string{"a"}}, engine.StopOptions{TimeoutSeconds: &two}, ""},
 		{"stop latest", []string{"stop", "-l"}, "stop", engine.Selection{Latest: true}, engine.StopOptions{}, ""},
 		{"stop by filter", []string{"stop", "-f", "label=x", "--filter", "name=y"}, "stop", engine.Selection{Filters: []string{"label=x", "name=y"}}, engine.StopOptions{}, ""},
 		{"stop by file", []string{"stop", "--cidfile", file, "-i"}, "stop", engine.Selection{Names: []string{testID}, Ignore: true}, engine.StopOptions{}, ""},
