@@ -137,7 +137,7 @@ func TestBulkIsByteExact(t *testing.T) {
 			t.Fatalf("bytes differ after %d", at)
 		}
 		at += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
@@ -384,7 +384,7 @@ func TestGuestViolations(t *testing.T) {
 			go func() {
 				greet(guest)
 				guest.Write(tt.send)
-				if tt.want == agentclient.ErrClosed {
+				if errors.Is(tt.want, agentclient.ErrClosed) {
 					guest.Close()
 				}
 			}()
@@ -504,7 +504,7 @@ func TestNewSessionGivesUp(t *testing.T) {
 			defer guest.Close()
 			go tt.guest(guest)
 			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-			if tt.want != context.DeadlineExceeded {
+			if !errors.Is(tt.want, context.DeadlineExceeded) {
 				ctx = deadline(t)
 			}
 			defer cancel()

@@ -425,7 +425,7 @@ func TestAgentSocket(t *testing.T) {
 			for {
 				n, err := out.Read(buf)
 				got.Write(buf[:n])
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err == nil {

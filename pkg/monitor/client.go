@@ -82,7 +82,7 @@ func Attach(ctx context.Context, path, container string, s Streams) (Exit, error
 			return Exit{}, err
 		}
 		defer control.Close()
-		go io.Copy(io.Discard, control.r) // its exit frame is the other's too
+		go func() { _, _ = io.Copy(io.Discard, control.r) }() // its exit frame is the other's too
 	}
 	if s.Attached != nil {
 		s.Attached()

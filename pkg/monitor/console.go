@@ -31,7 +31,7 @@ func drainConsole(console io.Reader, to io.Writer) {
 	for {
 		n, err := console.Read(buf)
 		if n > 0 {
-			to.Write(buf[:n])
+			_, _ = to.Write(buf[:n]) // a full disk is no reason to stop reading
 		}
 		if err != nil {
 			return

@@ -77,7 +77,7 @@ func (s *supervisor) terminate(ctx context.Context, r *run, sig int, timeout tim
 	}
 	if sig != int(syscall.SIGKILL) {
 		// Beside the wait: an agent that does not answer must not lengthen it.
-		go s.signal(ctx, r, sig)
+		go func() { _ = s.signal(ctx, r, sig) }()
 		if r.endsWithin(timeout) {
 			return
 		}
@@ -87,7 +87,7 @@ func (s *supervisor) terminate(ctx context.Context, r *run, sig int, timeout tim
 
 // killProcess ends the first process by SIGKILL, and the machine if need be.
 func (s *supervisor) killProcess(ctx context.Context, r *run) {
-	go s.signal(ctx, r, int(syscall.SIGKILL))
+	go func() { _ = s.signal(ctx, r, int(syscall.SIGKILL)) }()
 	if r.endsWithin(s.limits.kill) {
 		return
 	}

@@ -293,7 +293,7 @@ func (s *supervisor) connectInput(ctx context.Context, r *run) {
 		}
 	}
 	for _, sig := range s.takeForwards() {
-		s.signal(ctx, r, sig)
+		_ = s.signal(ctx, r, sig) // it is in the log; there is nobody to tell
 	}
 	if !s.c.Process.Stdin {
 		return
