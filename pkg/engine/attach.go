@@ -97,13 +97,10 @@ func (s *session) wait(ctx context.Context, e *Engine) (int, error) {
 	case s.err != nil && !errors.Is(s.err, monitor.ErrGone):
 		return ExitOwnFailure, fmt.Errorf("attached to container %s: %w", s.spec.Name, s.err)
 	}
-	c := container.Container{Spec: s.spec}
-	limited, cancel := context.WithTimeout(ctx, monitorGrace)
-	defer cancel()
-	if err := e.awaitEnd(limited, c); err != nil {
-		return ExitOwnFailure, err
-	}
 	if s.err != nil { // the monitor was killed: what the record says then holds
+		if err := e.awaitEnd(ctx, s.spec); err != nil {
+			return ExitOwnFailure, err
+		}
 		return e.exitOfLost(ctx, s.spec)
 	}
 	if _, _, err := e.find(ctx, s.spec.ID); err != nil && !errors.Is(err, errNoContainer) {

@@ -55,10 +55,12 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 	if spec.Log.Path == "" && spec.Log.Driver != "none" {
 		spec.Log.Path = files.Log()
 	}
-	if err := files.Make(); err != nil {
+	op, err := e.reserve(ctx, files)
+	if err != nil {
 		return c, nil, err
 	}
-	undo := func() { os.RemoveAll(files.Data); os.RemoveAll(files.Run) }
+	defer op.Close()
+	undo := func() { _ = removeFiles(files) } // what is left is for sweep
 	if err := e.makeRootfs(ctx, spec, files, opts.Progress); err != nil {
 		undo()
 		return c, nil, err
@@ -90,7 +92,7 @@ func (e *Engine) checkFree(ctx context.Context, name string, replace bool) error
 
 // removeByName removes the container that has exactly this name, as --replace asks.
 func (e *Engine) removeByName(ctx context.Context, name string) error {
-	c, _, err := e.find(ctx, name)
+	c, live, err := e.find(ctx, name)
 	if errors.Is(err, errNoContainer) || (err == nil && c.Spec.Name != name) {
 		return nil
 	}
@@ -98,7 +100,7 @@ func (e *Engine) removeByName(ctx context.Context, name string) error {
 		return err
 	}
 	zero := 0
-	if err := e.remove(ctx, c, RemoveOptions{Force: true, TimeoutSeconds: &zero}); err != nil {
+	if err := e.remove(ctx, c, live, RemoveOptions{Force: true, TimeoutSeconds: &zero}); err != nil {
 		return fmt.Errorf("replace container %s: %w", name, err)
 	}
 	return nil

@@ -26,8 +26,8 @@ func (e *Engine) Exec(ctx context.Context, nameOrID string, opts ExecOptions) (c
 	if err != nil {
 		return ExitOwnFailure, "", err
 	}
-	if live == nil {
-		return ExitOwnFailure, "", &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "exec in", Hint: "can only create exec sessions on running containers"}
+	if state := shownState(c, live); live == nil || (state != container.Running && state != container.Stopping) {
+		return ExitOwnFailure, "", &container.StateError{Name: c.Spec.Name, Have: state, Verb: "exec in", Hint: "can only create exec sessions on running containers"}
 	}
 	process, err := execProcess(c.Spec, opts)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vpod/pkg/container"
+	"vpod/pkg/monitor"
 )
 
 // filterFunc says whether c, one of all, is to be kept.
@@ -114,11 +115,14 @@ func newFilter(key, value string) (filterFunc, error) {
 
 // shownState is the state as users and scripts see it: the monitor's word while
 // it lives, else the record's.
-func (c chosen) shownState() string {
-	if c.live != nil && c.live.State != "" {
-		return c.live.State
+func (c chosen) shownState() string { return string(shownState(c.Container, c.live)) }
+
+// shownState is chosen.shownState of the two that make one.
+func shownState(c container.Container, live *monitor.Status) container.State {
+	if live != nil && live.State != "" {
+		return container.State(live.State)
 	}
-	return string(c.Record.State)
+	return c.Record.State
 }
 
 // imageMatches reports whether the user's word for an image means img: its id or

@@ -101,13 +101,19 @@ func (e *Engine) observeAll(ctx context.Context) ([]chosen, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	e.sweep(ctx, all)
 	out := make([]chosen, 0, len(all))
 	for _, c := range all {
-		c, live, gone, err := e.observe(ctx, c)
-		if err != nil {
-			return nil, fmt.Errorf("container %s: %w", c.Spec.Name, err)
+		now, live, gone, err := e.observe(ctx, c)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		if err != nil { // what is wrong with one must not hide the others
+			e.opts.Notice(fmt.Sprintf("container %s: %v", c.Spec.Name, err))
+			now = c
 		}
 		if !gone {
+			c := now
 			out = append(out, chosen{Container: c, live: live})
 		}
 	}

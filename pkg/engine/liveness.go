@@ -11,6 +11,7 @@ import (
 
 	"vpod/pkg/container"
 	"vpod/pkg/filelock"
+	"vpod/pkg/image"
 	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
 )
@@ -21,7 +22,8 @@ import (
 
 // observe returns the container as it truly is: a record that says "running"
 // while nobody holds the lock is brought up to date from exit.json, and what an
-// interrupted command left half done is finished. live is nil unless a monitor
+// interrupted command left half done is finished, unless that takes the image
+// store and this process cannot have it. live is nil unless a monitor
 // (or a command about to start one) holds the lock. gone reports a container
 // that does not exist any more.
 func (e *Engine) observe(ctx context.Context, c container.Container) (now container.Container, live *monitor.Status, gone bool, err error) {
@@ -29,7 +31,8 @@ func (e *Engine) observe(ctx context.Context, c container.Container) (now contai
 	if live != nil || gone || err != nil {
 		return c, live, gone, err
 	}
-	if c.Record.State == container.Removing || (c.Record.State == container.Exited && c.Spec.AutoRemove) {
+	unfinished := c.Record.State == container.Removing || (c.Record.State == container.Exited && c.Spec.AutoRemove)
+	if unfinished && (c.Spec.Rootfs.Mode == container.RootfsDisk || image.InUserNamespace()) {
 		removed, err := e.finishRemoval(ctx, c)
 		return c, nil, removed, err
 	}
@@ -59,21 +62,11 @@ func (e *Engine) settle(ctx context.Context, c container.Container, files paths.
 	if err != nil {
 		return c, false, err
 	}
-	exit, exitErr := readExit(files)
 	updated := c
 	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error {
-		// Another command may have settled it, or started it again, in between.
-		if !r.State.Live() || !r.StartedAt.Equal(c.Record.StartedAt) {
-			updated.Record = *r
-			return nil
-		}
-		if held, err := filelock.Held(files.LiveLock()); err != nil || held {
-			updated.Record = *r
-			return err
-		}
-		applyExit(r, exit, exitErr, time.Now().Round(0).UTC())
+		err := settleRecord(r, files)
 		updated.Record = *r
-		return nil
+		return err
 	})
 	if errors.Is(err, errNoContainer) {
 		return c, true, nil
@@ -81,10 +74,24 @@ func (e *Engine) settle(ctx context.Context, c container.Container, files paths.
 	if err != nil {
 		return c, false, fmt.Errorf("record how container %s ended: %w", c.Spec.Name, err)
 	}
-	if !updated.Record.State.Live() {
-		clearRunFiles(files)
-	}
 	return updated, false, nil
+}
+
+// settleRecord is settle within the transaction that holds the record: a command
+// that starts the container has the lock before it writes "starting", and writes
+// that only over a settled record. So what lies on disk now is of the run that
+// the record tells of, and nobody makes anything new of it meanwhile.
+func settleRecord(r *container.Record, files paths.Container) error {
+	if !r.State.Live() {
+		return nil // another command has settled it
+	}
+	if held, err := filelock.Held(files.LiveLock()); err != nil || held {
+		return err
+	}
+	exit, exitErr := readExit(files)
+	applyExit(r, exit, exitErr, time.Now().Round(0).UTC())
+	clearRunFiles(files)
+	return nil
 }
 
 // lostMonitorExit is the exit code of a container whose monitor was killed: as

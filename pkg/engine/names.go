@@ -10,6 +10,9 @@ import (
 	"github.com/docker/docker/pkg/namesgenerator"
 )
 
+// idDigits is the length of an id.
+const idDigits = 64
+
 // newID returns 64 random hex digits. The first twelve are never all decimal
 // digits: shells and humans would take such a short id for a number.
 func newID() string {

@@ -23,7 +23,6 @@ func (e *Engine) orders(ctx context.Context, c container.Container, files paths.
 		Files:       files,
 		HostCPUs:    runtime.NumCPU(),
 		BootTimeout: config.BootTimeout,
-		Restarts:    c.Record.RestartCount,
 	}
 	exe, err := os.Executable()
 	if err != nil {

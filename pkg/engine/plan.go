@@ -37,7 +37,6 @@ type hostFacts struct {
 	TimeZone    []byte // zone file for /etc/localtime; nil leaves the image's
 	BootTimeout time.Duration
 	Release     []string
-	Restarts    int
 }
 
 // networkFacts are the network workshop's plan in the monitor's words.
@@ -91,7 +90,6 @@ func plan(spec container.Spec, host hostFacts) (*monitor.Launch, error) {
 		Process:     process,
 		Log:         spec.Log,
 		Restart:     spec.Restart,
-		Restarts:    host.Restarts,
 		StopSignal:  int(stop),
 		StopTimeout: time.Duration(spec.StopTimeoutSeconds) * time.Second,
 		Timeout:     time.Duration(spec.TimeoutSeconds) * time.Second,

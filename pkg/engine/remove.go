@@ -5,38 +5,59 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"vpod/pkg/container"
 	"vpod/pkg/filelock"
+	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
 )
 
 // Remove removes containers with all they have on disk. Running ones are
 // refused unless Force stops them first.
 func (e *Engine) Remove(ctx context.Context, sel Selection, opts RemoveOptions) []Result {
-	return e.each(ctx, sel, nil, func(ctx context.Context, c chosen) error {
-		return e.remove(ctx, c.Container, opts)
+	return e.each(ctx, sel, nil, sharesTree, func(ctx context.Context, c chosen) error {
+		return e.remove(ctx, c.Container, c.live, opts)
 	})
 }
 
-// remove removes one container.
-func (e *Engine) remove(ctx context.Context, c container.Container, opts RemoveOptions) error {
-	if c.Record.State.Live() {
-		if !opts.Force {
-			return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "remove", Hint: "stop it first, or use --force"}
+// removeAttempts is how often a removal by force stops a container that other
+// commands keep starting.
+const removeAttempts = 5
+
+// remove removes one container, which runs unless live is nil.
+func (e *Engine) remove(ctx context.Context, c container.Container, live *monitor.Status, opts RemoveOptions) error {
+	for attempt := 1; ; attempt++ {
+		if live != nil {
+			if !opts.Force {
+				return &container.StateError{Name: c.Spec.Name, Have: shownState(c, live), Verb: "remove", Hint: "stop it first, or use --force"}
+			}
+			if err := e.stop(ctx, c, StopOptions{TimeoutSeconds: opts.TimeoutSeconds}); err != nil {
+				return err
+			}
 		}
-		if err := e.stop(ctx, c, StopOptions{TimeoutSeconds: opts.TimeoutSeconds}); err != nil {
+		_, err := e.finishRemoval(ctx, c)
+		if !errors.Is(err, errStartedMeanwhile) {
+			return err
+		}
+		if !opts.Force || attempt == removeAttempts {
+			return &container.StateError{Name: c.Spec.Name, Have: container.Running, Verb: "remove", Hint: "it was started meanwhile; use --force, and see what starts it"}
+		}
+		if c, live, err = e.find(ctx, c.Spec.ID); errors.Is(err, errNoContainer) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
-	_, err := e.finishRemoval(ctx, c)
-	return err
 }
 
+// errStartedMeanwhile reports that a container to be removed runs.
+var errStartedMeanwhile = errors.New("it was started meanwhile")
+
 // finishRemoval removes a container that does not run: first the state says
-// so, then the files go, then the row, so that whoever comes after an
-// interruption can go on. It reports false when another command has the
-// container in hand.
+// so, then the disks go, then the row, so that whoever comes after an
+// interruption can go on. Last go the locks: who waits for one finds no row. It
+// reports whether the container is gone; one that runs is errStartedMeanwhile.
 func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool, error) {
 	files := e.dirs.Container(c.Spec.ID)
 	if err := os.MkdirAll(files.Run, 0o700); err != nil {
@@ -52,7 +73,7 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	defer op.Close()
 	if held, err := filelock.Held(files.LiveLock()); err != nil || held {
 		if held {
-			err = &container.StateError{Name: c.Spec.Name, Have: container.Running, Verb: "remove", Hint: "it was started meanwhile"}
+			err = fmt.Errorf("container %s: %w", c.Spec.Name, errStartedMeanwhile)
 		}
 		return false, err
 	}
@@ -60,13 +81,7 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	if err != nil {
 		return false, err
 	}
-	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error {
-		if r.State.Live() { // its monitor is gone: see liveness.go
-			exit, exitErr := readExit(files)
-			applyExit(r, exit, exitErr, r.FinishedAt)
-		}
-		return nil
-	})
+	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error { return settleRecord(r, files) })
 	if err == nil {
 		err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error { r.State = container.Removing; return nil })
 	}
@@ -79,7 +94,7 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	if err := e.dropRootfs(ctx, c.Spec); err != nil {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
-	if err := removeFiles(files); err != nil {
+	if err := os.RemoveAll(files.Data); err != nil {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
 	if c.Spec.Log.Path != "" && c.Spec.Log.Path != files.Log() {
@@ -91,12 +106,19 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	if err := db.Delete(ctx, c.Spec.ID); err != nil && !errors.Is(err, errNoContainer) {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
-	return true, nil
+	return true, removeFiles(files)
 }
 
-// removeFiles removes both directories of a container.
+// removeFiles removes both directories of a container. Commands that wait for a
+// lock in one may make its file anew while it is being emptied.
 func removeFiles(files paths.Container) error {
-	return errors.Join(os.RemoveAll(files.Data), os.RemoveAll(files.Run))
+	err := os.RemoveAll(files.Data)
+	for attempt := 1; ; attempt++ {
+		runErr := os.RemoveAll(files.Run)
+		if !errors.Is(runErr, syscall.ENOTEMPTY) || attempt == 100 {
+			return errors.Join(err, runErr)
+		}
+	}
 }
 
 // Release is the body of the hidden verb "release", a monitor's last act: it

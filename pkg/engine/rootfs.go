@@ -69,15 +69,24 @@ func (e *Engine) ensureImageDisk(ctx context.Context, spec container.Spec, progr
 	return err
 }
 
-// prepareStore makes sure that a start that needs the image store can have it,
-// before any lock is taken: for an ordinary user this may execute the command
-// again in a user namespace.
-func (e *Engine) prepareStore(spec container.Spec) error {
-	if spec.Rootfs.Mode == container.RootfsDisk {
-		if _, ok := e.disks().Lookup(spec.Image.ID); ok {
-			return nil
-		}
+// startNeedsStore reports whether a start needs the image store.
+func (e *Engine) startNeedsStore(spec container.Spec) bool {
+	if sharesTree(e, spec) {
+		return true
 	}
+	_, ok := e.disks().Lookup(spec.Image.ID)
+	return !ok
+}
+
+// sharesTree reports whether the container's layer is in the image store, which
+// its removal then needs.
+func sharesTree(_ *Engine, spec container.Spec) bool {
+	return spec.Rootfs.Mode != container.RootfsDisk
+}
+
+// enterStore makes the image store usable, before any lock is taken: for an
+// ordinary user this may execute the command again in a user namespace.
+func (e *Engine) enterStore() error {
 	if image.InUserNamespace() {
 		return nil
 	}

@@ -26,21 +26,41 @@ func (e *Engine) Start(ctx context.Context, nameOrID string, opts StartOptions) 
 	if err != nil {
 		return ExitOwnFailure, err
 	}
-	if live != nil {
-		if opts.Attach == nil {
-			return 0, nil
+	runs := live != nil && live.State != string(container.Stopping)
+	if !runs && e.startNeedsStore(c.Spec) {
+		if err := e.enterStore(); err != nil {
+			return ExitOwnFailure, err
 		}
-		return e.attach(ctx, c, *opts.Attach)
 	}
-	if err := e.prepareStore(c.Spec); err != nil {
-		return ExitOwnFailure, err
+	for {
+		if live != nil && !runs {
+			// It ends for another command; what was asked for is that it runs.
+			if err := filelock.AwaitFree(ctx, e.dirs.Container(c.Spec.ID).LiveLock()); err != nil {
+				return ExitOwnFailure, fmt.Errorf("start container %s, which is being stopped: %w", c.Spec.Name, err)
+			}
+		} else if live != nil {
+			if opts.Attach == nil {
+				return 0, nil
+			}
+			return e.attach(ctx, c, *opts.Attach)
+		}
+		code, err := e.start(ctx, c.Spec, opts)
+		if !errors.Is(err, errRunsAlready) {
+			return code, err
+		}
+		if c, live, err = e.find(ctx, c.Spec.ID); err != nil { // another command started it at the same time
+			return ExitOwnFailure, err
+		}
+		runs = live != nil && live.State != string(container.Stopping)
 	}
-	return e.start(ctx, c.Spec, opts)
 }
+
+// errRunsAlready reports that another command was faster.
+var errRunsAlready = errors.New("the container runs already")
 
 // StartSelected starts several containers, detached.
 func (e *Engine) StartSelected(ctx context.Context, sel Selection) []Result {
-	return e.each(ctx, sel, notLive, func(ctx context.Context, c chosen) error {
+	return e.each(ctx, sel, notLive, (*Engine).startNeedsStore, func(ctx context.Context, c chosen) error {
 		_, err := e.Start(ctx, c.Spec.ID, StartOptions{})
 		return err
 	})
@@ -52,15 +72,18 @@ func notLive(c container.Container) bool { return !c.Record.State.Live() }
 // start does the work of Start under the container's operation lock.
 func (e *Engine) start(ctx context.Context, spec container.Spec, opts StartOptions) (int, error) {
 	files := e.dirs.Container(spec.ID)
-	if err := files.Make(); err != nil {
-		return ExitOwnFailure, err
+	op, err := e.reserve(ctx, files)
+	if errors.Is(err, fs.ErrNotExist) { // it is being removed, and with it its directory
+		err = &store.NotFoundError{NameOrID: spec.Name}
 	}
-	op, err := filelock.Lock(ctx, files.OpLock())
 	if err != nil {
 		return ExitOwnFailure, err
 	}
 	defer op.Close()
 	session, err := e.launch(ctx, spec, files, opts.Attach)
+	if errors.Is(err, errNoContainer) {
+		err = errors.Join(err, removeFiles(files)) // made again by reserve
+	}
 	if err != nil {
 		return exitCodeOf(err), err
 	}
@@ -69,6 +92,23 @@ func (e *Engine) start(ctx context.Context, spec container.Spec, opts StartOptio
 		return 0, nil
 	}
 	return session.wait(ctx, e)
+}
+
+// reserve takes the operation lock of a container and makes its directories. The
+// lock comes first: without it, and without a row, sweep takes them for leftovers.
+func (e *Engine) reserve(ctx context.Context, files paths.Container) (*os.File, error) {
+	if err := os.MkdirAll(files.Run, 0o700); err != nil {
+		return nil, fmt.Errorf("create container directory: %w", err)
+	}
+	op, err := filelock.Lock(ctx, files.OpLock())
+	if err != nil {
+		return nil, err
+	}
+	if err := files.Make(); err != nil {
+		op.Close()
+		return nil, err
+	}
+	return op, nil
 }
 
 // launch starts the monitor of a container whose operation lock is held, and
@@ -91,7 +131,7 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 		return nil, &store.NotFoundError{NameOrID: spec.Name}
 	}
 	if live != nil {
-		return nil, &container.StateError{Name: spec.Name, Have: container.Running, Verb: "start", Hint: "another command started it at the same time"}
+		return nil, errRunsAlready
 	}
 	if err := requireState(c, "start", "", container.Created, container.Exited); err != nil {
 		return nil, err
@@ -112,7 +152,11 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 		return nil, err
 	}
 	before := c.Record
-	if err := e.setState(ctx, spec.ID, func(r *container.Record) { r.State = container.Starting; r.Error = "" }); err != nil {
+	if err := e.setState(ctx, spec.ID, func(r *container.Record) {
+		r.State = container.Starting
+		r.Error = ""
+		r.RestartCount = 0 // of its own accord; a start by the user begins anew
+	}); err != nil {
 		return nil, err
 	}
 	m, err := spawnMonitor(files, lock)
@@ -123,9 +167,14 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 	s, err := e.handshake(ctx, m, c, files, streams)
 	if err != nil {
 		lock.Close()
-		return nil, errors.Join(err, e.startFailed(ctx, spec.ID, before, err))
+		m.Close()
+		return nil, errors.Join(err, e.endFailed(ctx, spec, files), e.startFailed(ctx, spec.ID, before, err))
 	}
-	err = e.setState(ctx, spec.ID, func(r *container.Record) {
+	// Written down also for a user who has lost patience by now: it runs.
+	err = e.setState(context.WithoutCancel(ctx), spec.ID, func(r *container.Record) {
+		if r.State != container.Starting {
+			return // it has ended by now, and another command has written down how
+		}
 		r.State = container.Running
 		r.StartedAt = time.Now()
 		r.MonitorPID = m.pid
@@ -160,6 +209,18 @@ func (e *Engine) handshake(ctx context.Context, m *monitorProcess, c container.C
 		return nil, err
 	}
 	return s, nil
+}
+
+// endFailed ends what was started of a container that will not run, because its
+// start failed or was interrupted, and waits until it is gone: else it could
+// neither be removed nor started again at once.
+func (e *Engine) endFailed(ctx context.Context, spec container.Spec, files paths.Container) error {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), monitorGrace)
+	defer cancel()
+	if ctx.Err() != nil {
+		_ = stopMonitor(limited, files, spec.ID, 0) // it also ends without being told, once it is up
+	}
+	return e.awaitEnd(limited, spec)
 }
 
 // startFailed writes down that a start did not succeed. The caller reports why.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,17 +13,25 @@ import (
 	"vpod/pkg/container"
 	"vpod/pkg/filelock"
 	"vpod/pkg/monitor"
+	"vpod/pkg/paths"
 )
 
 // parallelVerbs bounds how many containers one command works on at once.
 const parallelVerbs = 8
 
 // each applies a verb to every chosen container, several at once, and returns
-// the results in the order of the selection.
-func (e *Engine) each(ctx context.Context, sel Selection, wanted func(container.Container) bool, do func(context.Context, chosen) error) []Result {
+// the results in the order of the selection. When the verb needs the image store
+// for one of them, it is made usable before anything is done: that may execute
+// the whole command again. needsStore may be nil.
+func (e *Engine) each(ctx context.Context, sel Selection, wanted func(container.Container) bool, needsStore func(*Engine, container.Spec) bool, do func(context.Context, chosen) error) []Result {
 	list, err := e.choose(ctx, sel, wanted)
 	if err != nil {
 		return []Result{{Err: err}}
+	}
+	if needsStore != nil && slices.ContainsFunc(list, func(c chosen) bool { return c.Err == nil && needsStore(e, c.Spec) }) {
+		if err := e.enterStore(); err != nil {
+			return []Result{{Err: err}}
+		}
 	}
 	results := make([]Result, len(list))
 	slots := make(chan struct{}, parallelVerbs)
@@ -49,7 +57,7 @@ func isLive(c container.Container) bool { return c.Record.State.Live() }
 // Stop stops containers: their stop signal, then, after the timeout, SIGKILL.
 // Stopping one that does not run does nothing.
 func (e *Engine) Stop(ctx context.Context, sel Selection, opts StopOptions) []Result {
-	return e.each(ctx, sel, isLive, func(ctx context.Context, c chosen) error {
+	return e.each(ctx, sel, isLive, nil, func(ctx context.Context, c chosen) error {
 		if c.live == nil {
 			return nil
 		}
@@ -70,17 +78,20 @@ func (e *Engine) stop(ctx context.Context, c container.Container, opts StopOptio
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout+monitorGrace)
 	defer cancel()
-	err := monitor.Stop(limited, files.AttachSocket(), c.Spec.ID, monitor.StopOptions{Timeout: &timeout})
-	if ctx.Err() != nil {
+	err := stopMonitor(limited, files, c.Spec.ID, timeout)
+	var refused *monitor.RefusedError
+	switch {
+	case ctx.Err() != nil:
 		return fmt.Errorf("stop container %s: %w", c.Spec.Name, ctx.Err())
-	}
-	if err != nil || limited.Err() != nil {
+	case errors.As(err, &refused):
+		return fmt.Errorf("stop container %s: %w", c.Spec.Name, err)
+	case err != nil:
 		if err := e.killMonitor(ctx, c); err != nil {
 			return err
 		}
-	}
-	if err := e.awaitEnd(limited, c); err != nil {
-		return err
+		if err := e.awaitEnd(ctx, c.Spec); err != nil {
+			return err
+		}
 	}
 	_, _, err = e.find(ctx, c.Spec.ID) // settles the record
 	if errors.Is(err, errNoContainer) {
@@ -89,16 +100,38 @@ func (e *Engine) stop(ctx context.Context, c container.Container, opts StopOptio
 	return err
 }
 
-// awaitEnd waits until nobody holds the container's liveness lock.
-func (e *Engine) awaitEnd(ctx context.Context, c container.Container) error {
-	lock, err := filelock.Lock(ctx, e.dirs.Container(c.Spec.ID).LiveLock())
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile, with its directory
-			return nil
+// dialInterval is how often a monitor that does not listen yet is looked for.
+const dialInterval = 20 * time.Millisecond
+
+// stopMonitor asks a container's monitor to end it, and returns nil once it has
+// ended. Between the taking of the lock and the monitor's first word there is
+// nobody to ask: that is waited for.
+func stopMonitor(ctx context.Context, files paths.Container, id string, timeout time.Duration) error {
+	for {
+		err := monitor.Stop(ctx, files.AttachSocket(), id, monitor.StopOptions{Timeout: &timeout})
+		if !errors.Is(err, monitor.ErrGone) {
+			return err
 		}
-		return fmt.Errorf("wait for the end of container %s: %w", c.Spec.Name, err)
+		if held, heldErr := filelock.Held(files.LiveLock()); heldErr != nil || !held {
+			return heldErr
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(dialInterval):
+		}
 	}
-	return lock.Close()
+}
+
+// awaitEnd waits until a monitor that is on its way out has let go of the
+// container's liveness lock.
+func (e *Engine) awaitEnd(ctx context.Context, spec container.Spec) error {
+	ctx, cancel := context.WithTimeout(ctx, monitorGrace)
+	defer cancel()
+	if err := filelock.AwaitFree(ctx, e.dirs.Container(spec.ID).LiveLock()); err != nil {
+		return fmt.Errorf("wait for the end of container %s: %w", spec.Name, err)
+	}
+	return nil
 }
 
 // killMonitor ends a monitor that does not answer. QEMU and the helpers die
@@ -106,8 +139,11 @@ func (e *Engine) awaitEnd(ctx context.Context, c container.Container) error {
 func (e *Engine) killMonitor(ctx context.Context, c container.Container) error {
 	files := e.dirs.Container(c.Spec.ID)
 	status, err := readStatus(files)
-	if err != nil || status.MonitorPID <= 0 {
-		return fmt.Errorf("container %s does not answer and its monitor is unknown: %w", c.Spec.Name, errors.Join(err))
+	if err != nil {
+		return fmt.Errorf("container %s does not answer: %w", c.Spec.Name, err)
+	}
+	if status.MonitorPID <= 0 {
+		return fmt.Errorf("container %s does not answer and its monitor is unknown: look for a stopped vpod process that was starting it, and end that", c.Spec.Name)
 	}
 	fd, err := unix.PidfdOpen(status.MonitorPID, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -130,18 +166,20 @@ func (e *Engine) killMonitor(ctx context.Context, c container.Container) error {
 
 // Kill sends a signal to the first process of running containers.
 func (e *Engine) Kill(ctx context.Context, sel Selection, signal int) []Result {
-	return e.each(ctx, sel, isLive, func(ctx context.Context, c chosen) error {
+	return e.each(ctx, sel, isLive, nil, func(ctx context.Context, c chosen) error {
 		if c.live == nil {
 			return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "kill", Hint: "can only kill running containers"}
 		}
-		if err := monitor.Kill(ctx, e.dirs.Container(c.Spec.ID).AttachSocket(), c.Spec.ID, signal, false); err != nil {
+		fatal := signal == int(unix.SIGKILL) // the user means its end: no restart policy applies then
+		if err := monitor.Kill(ctx, e.dirs.Container(c.Spec.ID).AttachSocket(), c.Spec.ID, signal, fatal); err != nil {
+			if errors.Is(err, monitor.ErrGone) {
+				return &container.StateError{Name: c.Spec.Name, Have: shownState(c.Container, c.live), Verb: "kill", Hint: "can only kill running containers; `vpod stop` also ends one that starts"}
+			}
 			return fmt.Errorf("kill container %s: %w", c.Spec.Name, err)
 		}
-		if signal == int(unix.SIGKILL) && c.Spec.Restart.Name != "always" {
+		if fatal {
 			// Podman's kill returns when the state says so; a killed machine ends within moments.
-			limited, cancel := context.WithTimeout(ctx, monitorGrace)
-			defer cancel()
-			_ = e.awaitEnd(limited, c.Container) // a restart policy may keep it alive: not an error
+			_ = e.awaitEnd(ctx, c.Spec) // a start that came at once may keep it alive: not an error
 		}
 		return nil
 	})
@@ -154,7 +192,7 @@ func (e *Engine) Restart(ctx context.Context, sel Selection, opts StopOptions, r
 	if runningOnly {
 		wanted = isLive
 	}
-	return e.each(ctx, sel, wanted, func(ctx context.Context, c chosen) error {
+	return e.each(ctx, sel, wanted, (*Engine).startNeedsStore, func(ctx context.Context, c chosen) error {
 		if c.live != nil {
 			if c.Spec.AutoRemove {
 				return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "restart", Hint: "it is removed as soon as it stops (--rm)"}

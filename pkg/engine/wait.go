@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"vpod/pkg/container"
@@ -30,6 +31,8 @@ func (e *Engine) Wait(ctx context.Context, sel Selection, opts WaitOptions) ([]i
 		return nil, []Result{{Err: err}}
 	}
 	codes, results := make([]int, len(list)), make([]Result, len(list))
+	// All at once: one that is removed at its end tells its code only then.
+	var wg sync.WaitGroup
 	for i, c := range list {
 		results[i], codes[i] = c.Result, -1
 		if c.Err != nil {
@@ -38,8 +41,9 @@ func (e *Engine) Wait(ctx context.Context, sel Selection, opts WaitOptions) ([]i
 			}
 			continue
 		}
-		codes[i], results[i].Err = e.waitOne(ctx, c, opts)
+		wg.Go(func() { codes[i], results[i].Err = e.waitOne(ctx, c, opts) })
 	}
+	wg.Wait()
 	return codes, results
 }
 
@@ -103,21 +107,22 @@ func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
 		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, err)
 	}
 	lost := err != nil
-	if err := e.awaitEnd(ctx, c.Container); err != nil {
-		return -1, err
-	}
-	now, live, err := e.find(ctx, c.Spec.ID)
+	now, live, err := e.find(ctx, c.Spec.ID) // settles the record
 	switch {
-	case errors.Is(err, errNoContainer) && !lost:
+	case !lost && (err == nil || errors.Is(err, errNoContainer)):
 		return exit.ExitCode, nil
 	case err != nil:
 		return -1, err
-	case lost && live != nil: // it was not there yet when asked
-		return e.waitEnd(ctx, chosen{Container: now, live: live})
-	case lost:
+	case live == nil:
 		return now.Record.ExitCode, nil
 	}
-	return exit.ExitCode, nil
+	// It does not listen yet, or has not let go of the lock yet.
+	select {
+	case <-ctx.Done():
+		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())
+	case <-time.After(dialInterval):
+	}
+	return e.waitEnd(ctx, chosen{Container: now, live: live})
 }
 
 // waitStart waits for a container that was never started: first until it runs.

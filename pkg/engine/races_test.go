@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"vpod/pkg/container"
+	"vpod/pkg/filelock"
+	"vpod/pkg/monitor"
+)
+
+// What commands that run at the same time do to one another.
+
+func TestSweep(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		setup func(t *testing.T, e *Engine) (dir string)
+		kept  bool
+	}{
+		{"a create was killed", func(t *testing.T, e *Engine) string {
+			files := e.dirs.Container(strings.Repeat("c", 64))
+			if err := files.Make(); err != nil {
+				t.Fatal(err)
+			}
+			return files.Data
+		}, false},
+		{"the host was rebooted since", func(t *testing.T, e *Engine) string {
+			files := e.dirs.Container(strings.Repeat("c", 64))
+			if err := os.MkdirAll(files.Data, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return files.Data
+		}, false},
+		{"a removal was killed at its end", func(t *testing.T, e *Engine) string {
+			files := e.dirs.Container(strings.Repeat("c", 64))
+			if err := os.MkdirAll(files.Run, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return files.Run
+		}, false},
+		{"a create is under way", func(t *testing.T, e *Engine) string {
+			files := e.dirs.Container(strings.Repeat("c", 64))
+			op, err := e.reserve(t.Context(), files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { op.Close() })
+			return files.Data
+		}, true},
+		{"a container", func(t *testing.T, e *Engine) string {
+			return addContainer(t, e, testSpec(), container.Exited).Data
+		}, true},
+		{"something else", func(t *testing.T, e *Engine) string {
+			dir := e.dirs.Containers() + "/lost+found"
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := testEngine(t)
+			dir := tt.setup(t, e)
+			if _, err := e.List(t.Context(), ListOptions{All: true}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(dir); (err == nil) != tt.kept {
+				t.Errorf("%s: %v, want kept: %t", dir, err, tt.kept)
+			}
+		})
+	}
+}
+
+// A record read before another command changed it must not decide.
+func TestSettleGoesByTheStoredRecord(t *testing.T) {
+	e := testEngine(t)
+	files := addContainer(t, e, testSpec(), container.Starting)
+	old, _, err := e.find(t.Context(), "web") // settles: its start was interrupted
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Record.State, old.Record.StartedAt = container.Starting, time.Unix(1, 0)
+	for _, next := range []container.State{container.Starting, container.Running} {
+		if err := e.setState(t.Context(), old.Spec.ID, func(r *container.Record) { r.State, r.StartedAt = next, time.Now() }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeJSON(t, files.Exit(), monitor.Exit{ExitCode: 7, FinishedAt: time.Now()})
+	got, live, _, err := e.observe(t.Context(), old)
+	if err != nil || live != nil || got.Record.State != container.Exited || got.Record.ExitCode != 7 {
+		t.Errorf("observe = %+v, %v, %v; want exited with 7", got.Record, live, err)
+	}
+}
+
+// Waiting for an end must not look like a running container to others.
+func TestAwaitEndTakesNoLock(t *testing.T) {
+	e := testEngine(t)
+	files := addContainer(t, e, testSpec(), container.Exited)
+	for range 100 {
+		done := make(chan error, 1)
+		go func() { done <- e.awaitEnd(t.Context(), testSpec()) }()
+		lock, err := filelock.TryLock(files.LiveLock())
+		if err != nil {
+			t.Fatalf("the lock was taken by who only waits for it: %v", err)
+		}
+		lock.Close()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Between the taking of the lock and the monitor's first word nobody answers a
+// stop, which must wait for that, not give up.
+func TestStopWhileStarting(t *testing.T) {
+	e := testEngine(t)
+	files := addContainer(t, e, testSpec(), container.Starting)
+	lock, err := filelock.TryLock(files.LiveLock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { lock.Close() })
+	zero := 0
+	got := e.Stop(t.Context(), Selection{Names: []string{"web"}}, StopOptions{TimeoutSeconds: &zero})
+	if len(got) != 1 || got[0].Err != nil {
+		t.Fatalf("Stop = %+v", got)
+	}
+	c, live, err := e.find(t.Context(), "web")
+	if err != nil || live != nil || c.Record.State != container.Exited {
+		t.Errorf("after it: %s, %v, %v; want exited", c.Record.State, live, err)
+	}
+}
+
+func TestExecNeedsARunningContainer(t *testing.T) {
+	for _, state := range []string{"starting", "restarting"} {
+		t.Run(state, func(t *testing.T) {
+			e := testEngine(t)
+			files := addContainer(t, e, testSpec(), container.Starting)
+			lock, err := filelock.TryLock(files.LiveLock())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			writeJSON(t, files.Status(), monitor.Status{State: state})
+			_, _, err = e.Exec(t.Context(), "web", ExecOptions{Command: []string{"true"}})
+			var refused *container.StateError
+			if !errors.As(err, &refused) || string(refused.Have) != state {
+				t.Errorf("Exec: %v, want a StateError with %q", err, state)
+			}
+		})
+	}
+}
+
+// A start that comes while a removal holds the container must neither run nor
+// leave directories.
+func TestStartOfRemoved(t *testing.T) {
+	e := testEngine(t)
+	files := addContainer(t, e, testSpec(), container.Exited)
+	results := e.Remove(t.Context(), Selection{Names: []string{"web"}}, RemoveOptions{})
+	if results[0].Err != nil {
+		t.Fatal(results[0].Err)
+	}
+	if _, err := e.start(t.Context(), testSpec(), StartOptions{}); !errors.Is(err, errNoContainer) {
+		t.Errorf("start: %v, want no such container", err)
+	}
+	for _, dir := range []string{files.Data, files.Run} {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", dir, err)
+		}
+	}
+}
+
+// One container that cannot be looked at must not hide the others.
+func TestListPassesOverTheUnreadable(t *testing.T) {
+	e := testEngine(t)
+	var notices []string
+	e.opts.Notice = func(line string) { notices = append(notices, line) }
+	other := testSpec()
+	other.ID, other.Name = strings.Repeat("b", 64), "db"
+	addContainer(t, e, other, container.Exited)
+	files := addContainer(t, e, testSpec(), container.Running)
+	lock, err := filelock.TryLock(files.LiveLock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := os.WriteFile(files.Status(), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := e.List(context.Background(), ListOptions{All: true})
+	if err != nil || len(rows) != 2 || len(notices) != 1 {
+		t.Errorf("List = %d rows, %v, notices %q; want 2 rows and one notice", len(rows), err, notices)
+	}
+}
