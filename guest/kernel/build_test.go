@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,7 +77,7 @@ func write(t *testing.T, path, content string) {
 // command prepares build.sh with some more environment.
 func (k *toy) command(t *testing.T, out string, env ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), filepath.Join(k.dir, "build.sh"), out)
-	cmd.Env = append(k.env, env...)
+	cmd.Env = append(slices.Clone(k.env), env...)
 	return cmd
 }
 
