@@ -40,7 +40,8 @@ func (f *psFlags) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noHeading, "noheading", false, "Print no headings")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Print only ids")
 	flags.BoolVarP(&f.size, "size", "s", false, "Show what the containers occupy on disk")
-	flags.Var(newChoice(&f.sort, psSortKeys...), "sort", "Sort by this `column`, ascending (default the newest first): "+strings.Join(psSortKeys, ", "))
+	f.sort = "created" // Podman lists the oldest first
+	flags.Var(newChoice(&f.sort, psSortKeys...), "sort", "Sort by this `column`, ascending (default created): "+strings.Join(psSortKeys, ", "))
 }
 
 func newPsCommand(app *App, name string, aliases ...string) *cobra.Command {
