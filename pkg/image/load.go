@@ -95,11 +95,10 @@ func (s *Store) loadArchive(ctx context.Context, rt *libimage.Runtime, path stri
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", path, err)
 	}
-	ref := types.ImageReference(dockerRef)
 	if kind == ociArchive {
-		ref = ociRef
+		return s.loadReference(ctx, rt, ociRef, path, progress)
 	}
-	return s.loadReference(ctx, rt, ref, path, progress)
+	return s.loadReference(ctx, rt, dockerRef, path, progress)
 }
 
 // loadDir loads a directory.

@@ -104,7 +104,7 @@ func TestOutputSurvivesBrokenSessions(t *testing.T) {
 		for len(got) < breakAt || len(got) == len(want) {
 			n, err := h.Read(buf)
 			got = append(got, buf[:n]...)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				if !bytes.Equal(got, want) {
 					t.Fatalf("%d bytes came of %d, or they differ", len(got), len(want))
 				}
@@ -232,7 +232,7 @@ func TestOutputNewestStreamWins(t *testing.T) {
 	h2, a2 := l.open(t)
 	t2, _ := o.Open(0)
 	go o.Serve(a2, t2, 0)
-	if _, err := h1.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := h1.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the older stream goes on: %v", err)
 	}
 	_, _ = w.Write([]byte("new"))

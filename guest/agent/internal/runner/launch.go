@@ -26,11 +26,10 @@ type launch struct {
 
 	hostname, domainname string // of a new container
 
-	cmd      spawn.Command
-	identity identity.Identity
-	streams  *streams
-	report   *os.File // read end of the small init's report; nil without it
-	reportW  int      // write end, for the child
+	cmd     spawn.Command
+	streams *streams
+	report  *os.File // read end of the small init's report; nil without it
+	reportW int      // write end, for the child
 }
 
 // check turns what does not depend on the container into the command.
