@@ -3,16 +3,21 @@ package engine
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"vpod/pkg/container"
 	"vpod/pkg/qemu"
+	"vpod/pkg/sidecar"
 )
 
 // kvmProbeLimit is how long the trial boot may take. A kernel is up in half a
 // second where KVM works; nested and busy hosts get a margin, and the answer is
 // kept until the host reboots.
 const kvmProbeLimit = 6 * time.Second
+
+// maxKVMAnswers bounds what is kept for kernels and builds that come and go.
+const maxKVMAnswers = 64
 
 // chooseAccel settles on an accelerator and returns the kernel arguments it
 // needs. reason says why TCG is used although nobody asked for it.
@@ -67,14 +72,22 @@ func (e *Engine) probeKVM(ctx context.Context, cache *hostCache, program string,
 	}
 	e.opts.Notice("finding out whether KVM works here, once")
 	trial.Accel = qemu.AccelKVM
-	answer, err := qemu.ProbeKVM(ctx, kvmProbeLimit, qemu.TrialBoot(program, trial))
+	spawner := sidecar.NewSpawner()
+	defer spawner.Close()
+	start := func(ctx context.Context, args []string, files []*os.File) (qemu.Process, error) {
+		return spawner.Start(ctx, sidecar.Command{Name: "QEMU", Path: program, Args: args, Files: files})
+	}
+	answer, err := qemu.ProbeKVM(ctx, kvmProbeLimit, qemu.TrialBoot(start, trial))
 	if err != nil {
 		return answer, err
 	}
 	if !answer.Works {
 		e.opts.Notice("machines are emulated (TCG): " + answer.Reason)
 	}
-	cache.KVM = map[string]qemu.ProbeResult{key: answer} // answers for older builds are of no use any more
+	if cache.KVM == nil || len(cache.KVM) >= maxKVMAnswers {
+		cache.KVM = map[string]qemu.ProbeResult{}
+	}
+	cache.KVM[key] = answer
 	if err := cache.save(); err != nil {
 		e.opts.Log.Warn("keep the answer of the KVM probe", "error", err)
 	}

@@ -87,7 +87,7 @@ func (e *Engine) checkFree(ctx context.Context, name string, replace bool) error
 	case c.Spec.Name != name: // an id that begins like this
 		return nil
 	}
-	return &store.NameInUseError{Name: name, Holder: c.Spec.ID}
+	return nameInUse(&store.NameInUseError{Name: name, Holder: c.Spec.ID})
 }
 
 // removeByName removes the container that has exactly this name, as --replace asks.
@@ -120,8 +120,16 @@ func (e *Engine) insert(ctx context.Context, spec *container.Spec, record contai
 		if proposed && errors.Is(err, store.ErrNameInUse) && attempt < 100 {
 			continue
 		}
-		return err
+		return nameInUse(err)
 	}
+}
+
+// nameInUse adds what to do about a name that is taken; other errors stay as they are.
+func nameInUse(err error) error {
+	if errors.Is(err, store.ErrNameInUse) {
+		return &HintError{Err: err, Hint: "choose another name, or let --replace remove that container"}
+	}
+	return err
 }
 
 // checkSpec finds what would make the container fail at its start, and what a

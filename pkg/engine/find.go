@@ -20,6 +20,9 @@ func (e *Engine) find(ctx context.Context, nameOrID string) (container.Container
 		return container.Container{}, nil, err
 	}
 	c, err := db.Get(ctx, nameOrID)
+	if errors.Is(err, errNoContainer) {
+		err = &HintError{Err: err, Hint: "`vpod ps --all` lists the containers there are"}
+	}
 	if err != nil {
 		return container.Container{}, nil, err
 	}

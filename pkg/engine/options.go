@@ -33,7 +33,6 @@ type CreateOptions struct {
 	// EntrypointSet says that Spec.Process.Entrypoint replaces the image's even
 	// when it is empty.
 	EntrypointSet bool
-	// NoHealthcheck, UnsetEnv and the like are resolved by the door into Spec.
 }
 
 // Size is a terminal's.

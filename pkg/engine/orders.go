@@ -74,6 +74,9 @@ func (e *Engine) machineFacts(ctx context.Context, spec container.Spec, host *ho
 	}
 	if spec.Machine.Kernel != "" {
 		kernels := filepath.Join(e.dirs.Cache(), "kernels")
+		if err := os.MkdirAll(kernels, 0o700); err != nil {
+			return fmt.Errorf("--kernel: %w", err)
+		}
 		guest.Kernel, err = qemu.PrepareKernel(spec.Machine.Kernel, func(sha string) string { return filepath.Join(kernels, sha) })
 		if err != nil {
 			return fmt.Errorf("--kernel: %w", err)

@@ -241,6 +241,9 @@ const cpuPeriodMicros = 100_000
 // planResources bounds the container inside its machine.
 func planResources(spec container.Spec) *specs.LinuxResources {
 	r := &specs.LinuxResources{}
+	if spec.Privileged { // every device of the machine; the agent makes their nodes
+		r.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
+	}
 	if spec.Limits.Pids > 0 {
 		r.Pids = &specs.LinuxPids{Limit: &spec.Limits.Pids}
 	}

@@ -11,6 +11,7 @@ import (
 	"vpod/pkg/container"
 	"vpod/pkg/filelock"
 	"vpod/pkg/monitor"
+	"vpod/pkg/store"
 )
 
 // What commands that run at the same time do to one another.
@@ -194,5 +195,27 @@ func TestListPassesOverTheUnreadable(t *testing.T) {
 	rows, err := e.List(context.Background(), ListOptions{All: true})
 	if err != nil || len(rows) != 2 || len(notices) != 1 {
 		t.Errorf("List = %d rows, %v, notices %q; want 2 rows and one notice", len(rows), err, notices)
+	}
+}
+
+// What a user can do about an error comes with it.
+func TestErrorsHint(t *testing.T) {
+	e := testEngine(t)
+	addContainer(t, e, testSpec(), container.Exited)
+	_, _, unknown := e.find(t.Context(), "nope")
+	for _, tt := range []struct {
+		name string
+		err  error
+		is   error
+	}{
+		{"unknown container", unknown, ErrNoContainer},
+		{"name in use", e.checkFree(t.Context(), "web", false), store.ErrNameInUse},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var hinted *HintError
+			if !errors.Is(tt.err, tt.is) || !errors.As(tt.err, &hinted) {
+				t.Errorf("%v: want %v with a hint", tt.err, tt.is)
+			}
+		})
 	}
 }

@@ -108,7 +108,9 @@ func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
 	}
 	lost := err != nil
 	now, live, err := e.find(ctx, c.Spec.ID) // settles the record
+	again := err == nil && live != nil && (c.live.MonitorPID == 0 || live.MonitorPID == c.live.MonitorPID)
 	switch {
+	case !lost && again: // by its restart policy: that was not its end
 	case !lost && (err == nil || errors.Is(err, errNoContainer)):
 		return exit.ExitCode, nil
 	case err != nil:
@@ -116,7 +118,7 @@ func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
 	case live == nil:
 		return now.Record.ExitCode, nil
 	}
-	// It does not listen yet, or has not let go of the lock yet.
+	// It waits to be restarted, does not listen yet, or has not let go of the lock yet.
 	select {
 	case <-ctx.Done():
 		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())
