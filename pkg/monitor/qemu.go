@@ -27,7 +27,7 @@ const maxLastWords = 2000
 
 // qemuMachine is a machine run by QEMU.
 type qemuMachine struct {
-	process  *qemu.Process
+	process  *sidecar.Process
 	qmp      *qmp.Monitor
 	greeted  chan struct{} // closed when commands may be sent, or never will
 	channel  *net.UnixConn
@@ -102,7 +102,8 @@ func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	m.process, err = qemu.Start(context.WithoutCancel(ctx), qemu.Spec{Path: l.QEMU, Args: args, Files: &files})
+	m.process, err = m.spawner.Start(context.WithoutCancel(ctx), sidecar.Command{Name: "QEMU", Path: l.QEMU, Args: args, Files: files.List()})
+	files.Close()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {
@@ -241,13 +242,13 @@ func (m *qemuMachine) giveUp(why string) {
 	m.mu.Lock()
 	m.fault = why
 	m.mu.Unlock()
-	_ = m.process.Kill() // else it has ended, which is as good
+	m.process.Kill()
 }
 
 // wait waits for QEMU's end, says how it came, and ends the helpers.
 func (m *qemuMachine) wait() {
 	defer close(m.done)
-	err := m.process.Wait()
+	err := m.process.Wait(context.Background())
 	select { // what QEMU said last is still to be read
 	case <-m.qmp.Done():
 	case <-time.After(time.Second):
@@ -268,12 +269,10 @@ func (m *qemuMachine) wait() {
 // explain makes the machine's end of what is known. m.mu is held.
 func (m *qemuMachine) explain(err error) machineEnd {
 	words := agentclient.Printable(m.process.Stderr(), maxLastWords)
-	var exit *qemu.ExitError
+	var exit *sidecar.ExitError
 	signalled := syscall.Signal(0)
-	if errors.As(err, &exit) && exit.State != nil {
-		if ws, ok := exit.State.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			signalled = ws.Signal()
-		}
+	if errors.As(err, &exit) {
+		signalled = exit.Signal
 	}
 	switch {
 	case m.fault != "":
@@ -346,9 +345,7 @@ func (m *qemuMachine) Quit(ctx context.Context) error {
 // Kill implements machine.
 func (m *qemuMachine) Kill() {
 	m.ask()
-	if err := m.process.Kill(); err != nil {
-		m.log.Error("kill QEMU", "error", err)
-	}
+	m.process.Kill()
 	<-m.done
 }
 

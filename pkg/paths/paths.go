@@ -132,8 +132,8 @@ func (d Dirs) Database() string { return filepath.Join(d.Data, "vpod.db") }
 // Images holds one EROFS file per image id.
 func (d Dirs) Images() string { return filepath.Join(d.Data, "images") }
 
-// Cache holds what can be made again: formatted scratch disks, decompressed
-// kernels, the accelerator probe's answers.
+// Cache holds what can be made again: formatted scratch disks, unpacked kernels,
+// layers on their way.
 func (d Dirs) Cache() string { return filepath.Join(d.Data, "cache") }
 
 // Containers holds a directory per container id.

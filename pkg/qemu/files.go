@@ -11,14 +11,17 @@ type Files struct {
 	list []*os.File
 }
 
-// Donate adds f and returns its number in the child. Start passes f on and closes it on our side, whether it succeeds
-// or not; until then Close does.
+// Donate adds f and returns its number in the child. Whoever starts the process hands List to it and calls Close
+// afterwards, whether the start succeeded or not.
 func (fs *Files) Donate(f *os.File) int {
 	fs.list = append(fs.list, f)
 	return firstFD + len(fs.list) - 1
 }
 
-// Close closes what was donated and not started with.
+// List is what was donated, in the order of the numbers.
+func (fs *Files) List() []*os.File { return fs.list }
+
+// Close closes what was donated, on our side.
 func (fs *Files) Close() {
 	for _, f := range fs.list {
 		_ = f.Close() // passed on or given up: nothing was written through it

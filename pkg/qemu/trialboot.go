@@ -22,11 +22,22 @@ var bootedMarks = [][]byte{
 // consoleTail is how much of a trial's console is searched and reported.
 const consoleTail = 16 << 10
 
-// TrialBoot returns a function for ProbeKVM that boots machine with the given QEMU and watches its serial console. It
+// StartFunc starts QEMU with arguments and donated descriptors, which it does not close. The process must not outlive
+// this one, however that ends (see package sidecar).
+type StartFunc func(ctx context.Context, args []string, files []*os.File) (Process, error)
+
+// Process is a started QEMU.
+type Process interface {
+	Kill()                          // returns once it is gone
+	Wait(ctx context.Context) error // how it ended: nil for status 0
+	Stderr() string                 // the end of what it wrote to standard error
+}
+
+// TrialBoot returns a function for ProbeKVM that boots machine with the QEMU of start and watches its serial console. It
 // needs the kernel, its initramfs and little memory; disks, shares and network are left out, and the boot ends as soon
 // as the kernel is about to run its first process. By then page tables, interrupts, timers and decompression have
 // worked, which is what broken KVMs fail at.
-func TrialBoot(program string, machine Machine) func(context.Context) error {
+func TrialBoot(start StartFunc, machine Machine) func(context.Context) error {
 	return func(ctx context.Context) error {
 		machine.Disks, machine.Shares, machine.NIC = nil, nil, nil
 		machine.Incoming, machine.MemoryPath, machine.Paused = "", "", false
@@ -34,11 +45,11 @@ func TrialBoot(program string, machine Machine) func(context.Context) error {
 		machine.CPUs, machine.MaxCPUs = 1, 1
 		// Every line, down to the one that names the first process.
 		machine.KernelArgs = append(append([]string{}, machine.KernelArgs...), "ignore_loglevel")
-		return trialBoot(ctx, program, machine)
+		return trialBoot(ctx, start, machine)
 	}
 }
 
-func trialBoot(ctx context.Context, program string, machine Machine) (err error) {
+func trialBoot(ctx context.Context, start StartFunc, machine Machine) (err error) {
 	console, theirs, err := socketPair("console")
 	if err != nil {
 		return fmt.Errorf("trial boot: %w", err)
@@ -51,22 +62,23 @@ func trialBoot(ctx context.Context, program string, machine Machine) (err error)
 		files.Close()
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	p, err := Start(ctx, Spec{Path: program, Args: args, Files: &files})
+	p, err := start(ctx, args, files.List())
+	files.Close()
 	if err != nil {
 		return err
 	}
+	// The console closes when QEMU ends: by itself, or killed at the deadline.
+	stop := context.AfterFunc(ctx, p.Kill)
+	defer stop()
 	booted, tail := watchConsole(console)
-	cancel() // kills QEMU, whatever it is doing
-	ended := p.Wait()
+	if booted || ctx.Err() != nil {
+		p.Kill()
+	}
 	if booted {
 		return nil
 	}
-	// The console closes when QEMU ends: by itself, or killed at the deadline.
-	var exit *ExitError
-	if errors.As(ended, &exit) && exit.Stderr != "" {
-		return errors.New(lastLine(exit.Stderr))
+	if ended := p.Wait(context.WithoutCancel(ctx)); ended != nil && p.Stderr() != "" {
+		return errors.New(lastLine(p.Stderr()))
 	}
 	if line := lastLine(tail); line != "" {
 		return fmt.Errorf("its last words were %q", line)

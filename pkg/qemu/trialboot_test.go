@@ -1,13 +1,40 @@
 package qemu
 
 import (
+	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
+
+// script is a process that plays QEMU.
+type script struct {
+	cmd    *exec.Cmd
+	stderr *bytes.Buffer // to be read after the end
+	done   chan struct{}
+	err    error
+}
+
+// starter starts a program in place of QEMU.
+func starter(program string) StartFunc {
+	return func(_ context.Context, args []string, files []*os.File) (Process, error) {
+		s := &script{cmd: exec.Command(program, args...), stderr: &bytes.Buffer{}, done: make(chan struct{})}
+		s.cmd.ExtraFiles, s.cmd.Stderr = files, s.stderr
+		if err := s.cmd.Start(); err != nil {
+			return nil, err
+		}
+		go func() { s.err = s.cmd.Wait(); close(s.done) }()
+		return s, nil
+	}
+}
+
+func (s *script) Kill()                        { _ = s.cmd.Process.Kill(); <-s.done }
+func (s *script) Wait(_ context.Context) error { <-s.done; return s.err }
+func (s *script) Stderr() string               { <-s.done; return s.stderr.String() }
 
 // TestTrialBoot plays QEMU with a script that talks on the console's descriptor.
 func TestTrialBoot(t *testing.T) {
@@ -36,7 +63,7 @@ func TestTrialBoot(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			err := TrialBoot(fake, baseMachine(BoardQ35, AccelKVM))(ctx)
+			err := TrialBoot(starter(fake), baseMachine(BoardQ35, AccelKVM))(ctx)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("trial boot: %v; want %q", err, tt.want)
 			}
@@ -47,7 +74,7 @@ func TestTrialBoot(t *testing.T) {
 func TestTrialBootOfABadMachine(t *testing.T) {
 	m := baseMachine(BoardQ35, AccelKVM)
 	m.Kernel = ""
-	if err := TrialBoot("/nonexistent", m)(t.Context()); err == nil || !strings.Contains(err.Error(), "Kernel") {
+	if err := TrialBoot(starter("/nonexistent"), m)(t.Context()); err == nil || !strings.Contains(err.Error(), "Kernel") {
 		t.Errorf("trial boot: %v; want the missing kernel", err)
 	}
 }

@@ -152,9 +152,10 @@ type Process struct {
 // ExitError reports a process that ended otherwise than with status 0.
 type ExitError struct {
 	Name   string
-	Status string // as "exit status 1" or "signal: killed"
-	Code   int    // exit code, -1 when a signal ended it
-	Stderr string // the end of what it wrote to standard error
+	Status string         // as "exit status 1" or "signal: killed"
+	Code   int            // exit code, -1 when a signal ended it
+	Signal syscall.Signal // that ended it, else 0
+	Stderr string         // the end of what it wrote to standard error
 }
 
 func (e *ExitError) Error() string {
@@ -173,7 +174,11 @@ func (p *Process) wait() {
 	case state == nil:
 		p.err = fmt.Errorf("wait for %s: %w", p.name, err)
 	case !state.Success():
-		p.err = &ExitError{Name: p.name, Status: state.String(), Code: state.ExitCode(), Stderr: p.tail.String()}
+		exit := &ExitError{Name: p.name, Status: state.String(), Code: state.ExitCode(), Stderr: p.tail.String()}
+		if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			exit.Signal = ws.Signal()
+		}
+		p.err = exit
 	}
 }
 
