@@ -23,7 +23,7 @@ SHARE   = $(DESTDIR)$(PREFIX)/share
 RUN_PACKAGES   = qemu-system-x86 qemu-system-common erofs-utils e2fsprogs uidmap passt golang-github-containers-common golang-github-containers-image
 BUILD_PACKAGES = gcc libc6-dev git ca-certificates
 DEMO_PACKAGES  = busybox-static
-CHECK_PACKAGES = bats busybox-static buildah skopeo docker-registry debootstrap expect procps psmisc socat sudo util-linux
+CHECK_PACKAGES = bats busybox-static buildah podman skopeo docker-registry debootstrap netcat-openbsd procps python3-minimal shellcheck sudo
 
 .PHONY: help quickstart check build guest test bats lint docs completions install bench clean deps vpod
 
