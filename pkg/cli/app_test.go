@@ -60,6 +60,8 @@ func (e *fakeEngine) Start(_ context.Context, id string, opts engine.StartOption
 	return e.startFunc(id, opts)
 }
 
+func (e *fakeEngine) PrepareStart(context.Context, string) error { return nil }
+
 func (e *fakeEngine) StartSelected(_ context.Context, sel engine.Selection) []engine.Result {
 	return e.each("start selected", sel, nil)
 }

@@ -98,8 +98,8 @@ func TestRunStreams(t *testing.T) {
 	}{
 		{"plain", nil, nil, false, true, true, false, true, "\x10\x11"},
 		{"interactive", []string{"-i"}, nil, true, true, true, false, true, "\x10\x11"},
-		{"terminal", []string{"-it"}, []int{0, 1, 2}, true, true, true, true, false, "\x10\x11"},
-		{"terminal without one of ours", []string{"-it"}, nil, true, true, true, false, false, "\x10\x11"},
+		{"terminal", []string{"-it"}, []int{0, 1, 2}, true, true, true, true, true, "\x10\x11"},
+		{"terminal without one of ours", []string{"-it"}, nil, true, true, true, false, true, "\x10\x11"},
 		{"one stream", []string{"-a", "stdout"}, nil, false, true, false, false, true, "\x10\x11"},
 		{"two streams", []string{"-i", "-a", "STDIN", "-a", "stderr"}, nil, true, false, true, false, true, "\x10\x11"},
 		{"no signals", []string{"--sig-proxy=false"}, nil, false, true, true, false, false, "\x10\x11"},

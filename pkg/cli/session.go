@@ -26,7 +26,7 @@ type attachFlags struct {
 
 func (f *attachFlags) addFlags(flags *pflag.FlagSet) {
 	f.addDetachKeys(flags)
-	flags.BoolVar(&f.sigProxy, "sig-proxy", true, "Pass the signals vpod gets on to the container, without a terminal")
+	flags.BoolVar(&f.sigProxy, "sig-proxy", true, "Pass the signals vpod gets on to the container")
 }
 
 func (f *attachFlags) addDetachKeys(flags *pflag.FlagSet) {
@@ -98,8 +98,8 @@ func (app *App) openSession(ctx context.Context, o sessionOptions) (*session, er
 			s.undo = append(s.undo, func() { app.rawMode.Store(false); _ = restore() })
 		}
 	}
-	if o.forward && !o.tty {
-		signals, stop := forwardSignals(func(sig os.Signal) { cancel(&interruptError{signal: sig}) })
+	if o.forward {
+		signals, stop := forwardSignals(o.tty, func(sig os.Signal) { cancel(&interruptError{signal: sig}) })
 		s.streams.Signals = signals
 		s.undo = append(s.undo, stop)
 		if app.TakeSignals != nil {

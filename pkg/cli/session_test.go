@@ -29,7 +29,7 @@ func within[T any](t *testing.T, c <-chan T, what string) T {
 }
 
 func TestSignalsAreForwarded(t *testing.T) {
-	signals, stop := forwardSignals(func(os.Signal) { t.Error("gave up") })
+	signals, stop := forwardSignals(false, func(os.Signal) { t.Error("gave up") })
 	defer stop()
 	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGTERM, 40} {
 		if err := syscall.Kill(os.Getpid(), s); err != nil {

@@ -35,13 +35,17 @@ func untilInterrupted(parent context.Context) (ctx context.Context, release func
 
 // forwarded lists the signals that are passed on. Left out are those that cannot
 // be caught, the two that libc keeps for itself, and those about vpod itself: its
-// children, its terminal, its pipes, and the Go runtime's SIGURG.
-func forwarded() []os.Signal {
+// children, its terminal, its pipes, and the Go runtime's SIGURG. HUP of a
+// terminal that goes away ends vpod and leaves the container alone.
+func forwarded(terminal bool) []os.Signal {
 	var list []os.Signal
 	for n := syscall.Signal(1); n <= 64; n++ {
 		switch n {
 		case unix.SIGKILL, unix.SIGSTOP, 32, 33,
 			unix.SIGCHLD, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU, unix.SIGPIPE, unix.SIGURG:
+			continue
+		}
+		if terminal && n == unix.SIGHUP {
 			continue
 		}
 		list = append(list, n)
@@ -56,9 +60,9 @@ const impatience = 2
 // forwardSignals sends every signal vpod gets to the returned channel, until
 // stop is called. giveUp is called when the user insists on ending something
 // that takes no signals.
-func forwardSignals(giveUp func(os.Signal)) (out <-chan os.Signal, stop func()) {
+func forwardSignals(terminal bool, giveUp func(os.Signal)) (out <-chan os.Signal, stop func()) {
 	in := make(chan os.Signal, 32)
-	signal.Notify(in, forwarded()...)
+	signal.Notify(in, forwarded(terminal)...)
 	done := make(chan struct{})
 	relayed := make(chan os.Signal)
 	var wg sync.WaitGroup

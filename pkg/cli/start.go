@@ -14,6 +14,7 @@ import (
 // starter is what run and start need of the engine.
 type starter interface {
 	Start(ctx context.Context, nameOrID string, opts engine.StartOptions) (exitCode int, err error)
+	PrepareStart(ctx context.Context, nameOrID string) error
 	StartSelected(ctx context.Context, sel engine.Selection) []engine.Result
 }
 
@@ -80,6 +81,9 @@ func (app *App) start(ctx context.Context, f *startFlags, args []string) error {
 	}
 	keys, err := f.keys(app)
 	if err != nil {
+		return err
+	}
+	if err := eng.PrepareStart(ctx, c.Spec.ID); err != nil { // before the terminal is raw
 		return err
 	}
 	s, err := app.openSession(ctx, sessionOptions{

@@ -176,7 +176,7 @@ func TestAttachAndStart(t *testing.T) {
 			a.terminal.terminals = []int{0, 1, 2}
 			a.engine.list = list
 			check := func(s engine.Streams) (int, error) {
-				if (s.Stdin != nil) != tt.in || (s.Resize != nil) != tt.tty || (s.Signals != nil) == tt.tty {
+				if (s.Stdin != nil) != tt.in || (s.Resize != nil) != tt.tty || s.Signals == nil {
 					t.Errorf("input %v, resize %v, signals %v; want input %v, terminal %v", s.Stdin != nil, s.Resize != nil, s.Signals != nil, tt.in, tt.tty)
 				}
 				return 4, nil

@@ -22,16 +22,14 @@ import (
 // the first process runs. Starting a running container does nothing, or attaches
 // to it.
 func (e *Engine) Start(ctx context.Context, nameOrID string, opts StartOptions) (int, error) {
+	if err := e.PrepareStart(ctx, nameOrID); err != nil {
+		return ExitOwnFailure, err
+	}
 	c, live, err := e.find(ctx, nameOrID)
 	if err != nil {
 		return ExitOwnFailure, err
 	}
 	runs := live != nil && live.State != string(container.Stopping)
-	if !runs && e.startNeedsStore(c.Spec) {
-		if err := e.enterStore(); err != nil {
-			return ExitOwnFailure, err
-		}
-	}
 	for {
 		if live != nil && !runs {
 			// It ends for another command; what was asked for is that it runs.
@@ -53,6 +51,21 @@ func (e *Engine) Start(ctx context.Context, nameOrID string, opts StartOptions) 
 		}
 		runs = live != nil && live.State != string(container.Stopping)
 	}
+}
+
+// PrepareStart makes sure that a start can have the image store if it needs it:
+// for an ordinary user that executes the command again, so call it before
+// anything is changed that only this process would put back, as a terminal.
+func (e *Engine) PrepareStart(ctx context.Context, nameOrID string) error {
+	c, live, err := e.find(ctx, nameOrID)
+	if err != nil {
+		return err
+	}
+	runs := live != nil && live.State != string(container.Stopping)
+	if runs || !e.startNeedsStore(c.Spec) {
+		return nil
+	}
+	return e.enterStore()
 }
 
 // errRunsAlready reports that another command was faster.

@@ -36,6 +36,10 @@ type outcome struct {
 func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 	starting, started := s.untilStop(ctx)
 	defer started(nil)
+	var word <-chan error
+	if first {
+		word = s.listenForGo(started)
+	}
 	r, err := s.boot(starting)
 	if err == nil {
 		defer close(r.gone)
@@ -43,7 +47,7 @@ func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 		s.setRun(r)
 		err = context.Cause(starting) // a stop that came before setRun has not seen this run
 		if err == nil && first {
-			err = s.awaitGo(starting, r)
+			err = s.awaitGo(starting, r, word)
 		}
 		if err == nil {
 			err = s.startProcess(starting, r)
@@ -100,13 +104,25 @@ func (s *supervisor) setRun(r *run) {
 	s.run = r
 }
 
+// listenForGo waits for the word to go on. Should its giver go away before, also
+// while the machine boots, that calls the start off by giveUp.
+func (s *supervisor) listenForGo(giveUp context.CancelCauseFunc) <-chan error {
+	word := make(chan error, 1)
+	go func() {
+		err := s.report.awaitGo()
+		if err != nil {
+			giveUp(err)
+		}
+		word <- err
+	}()
+	return word
+}
+
 // awaitGo reports that the machine is up and waits for the word to go on.
-func (s *supervisor) awaitGo(ctx context.Context, r *run) error {
+func (s *supervisor) awaitGo(ctx context.Context, r *run, word <-chan error) error {
 	if err := s.report.send(Report{Event: ReportReady}); err != nil {
 		return errStarterGone
 	}
-	word := make(chan error, 1)
-	go func() { word <- s.report.awaitGo() }()
 	select {
 	case err := <-word:
 		return err
