@@ -33,7 +33,7 @@ load helpers
 }
 
 @test "vpod: directories of another are refused" {
-	mkdir -m 0755 -p "$T/open/vpod"
+	mkdir -p "$T/open/vpod"
 	chmod 0755 "$T/open/vpod"
 	capture "$VPOD" --root "$T/d" --runroot "$T/open" ps
 	assert "$status" -eq 125

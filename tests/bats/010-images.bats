@@ -23,7 +23,7 @@ teardown() {
 	assert "$output" =~ "^[0-9a-f]{12}$"
 	short=$output
 	run_vpod images --quiet --no-trunc
-	assert "$output" =~ "^sha256:$short[0-9a-f]{52}$"
+	assert "$output" =~ "^sha256:${short}[0-9a-f]{52}$"
 	run_vpod images --digests
 	assert "${lines[0]}" =~ "DIGEST"
 	assert "${lines[1]}" =~ "sha256:[0-9a-f]{64}"

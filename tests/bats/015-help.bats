@@ -53,7 +53,7 @@ bad_usage() { # ARGUMENTS | WHAT THE ERROR NAMES
 	read -ra args <<< "$1"
 	run_vpod 125 "${args[@]}"
 	assert "$stderr" =~ "Error: " "message"
-	assert "$stderr" =~ $2
+	assert "$stderr" =~ "$2"
 	assert "$output" = "" "standard output"
 }
 

@@ -7,7 +7,7 @@ ends_with() { # CODE | COMMAND OF THE CONTAINER | ERROR NAMES
 	local command
 	eval "command=($2)"
 	run_vpod "$1" run --rm --network none $IMAGE "${command[@]}"
-	[ -z "$3" ] || assert "$stderr" =~ $3
+	[ -z "$3" ] || assert "$stderr" =~ "$3"
 }
 
 @test "vpod run: exit codes" {
@@ -161,7 +161,7 @@ ends_with() { # CODE | COMMAND OF THE CONTAINER | ERROR NAMES
 	assert "$stderr" !~ err
 	run_vpod run --rm -a stderr --network none $IMAGE sh -c 'echo out; echo err >&2'
 	assert "$output" = ""
-	assert "$stderr" =~ err
+	assert "$stderr" =~ 'err'
 	run_vpod 125 run --rm -a nothing --network none $IMAGE true
 	assert "$stderr" =~ "nothing"
 }

@@ -11,17 +11,17 @@ load helpers
 }
 
 @test "vpod run --tmpfs" {
-	run_vpod run --rm --network none --tmpfs /scratch:size=2m,mode=0700,noexec --tmpfs /etc/sub $IMAGE sh -c '
-		df -k /scratch | awk "NR == 2 {print \$2}"; stat -c %a /scratch; mount | grep -c "/scratch type tmpfs (.*nosuid,nodev,noexec"; touch /etc/sub/x && echo writable'
-	assert "$output" = $'2048\n700\n1\nwritable'
+	run_vpod run --rm --network none --tmpfs /scratch:size=2m,mode=0700,noexec --tmpfs /etc/sub --tmpfs /home:mode=0711 $IMAGE sh -c '
+		df -k /scratch | awk "NR == 2 {print \$2}"; stat -c %a /scratch; mount | grep -c "/scratch type tmpfs (.*nosuid,nodev,noexec"; touch /etc/sub/x && echo writable; stat -c %a /home; ls /home'
+	assert "$output" = $'2048\n700\n1\nwritable\n711\napp'
 }
 
 @test "vpod run --add-host, --no-hosts" {
 	run_vpod run --rm --network none --add-host one:10.1.2.3 --add-host six:fd00::1 --hostname box $IMAGE cat /etc/hosts
-	assert "$output" =~ 10.1.2.3[[:space:]]+one
-	assert "$output" =~ fd00::1[[:space:]]+six
-	assert "$output" =~ 127.0.0.1[[:space:]]+localhost
-	assert "$output" =~ [[:space:]]box
+	assert "$output" =~ '10.1.2.3[[:space:]]+one'
+	assert "$output" =~ 'fd00::1[[:space:]]+six'
+	assert "$output" =~ '127.0.0.1[[:space:]]+localhost'
+	assert "$output" =~ '[[:space:]]box'
 	run_vpod "?" run --rm --network none --no-hosts $IMAGE cat /etc/hosts
 	assert "$output" = "" "the image has no /etc/hosts"
 }

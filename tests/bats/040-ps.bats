@@ -15,8 +15,8 @@ teardown() { :; }
 
 @test "vpod ps: the running ones, as a table" {
 	run_vpod ps
-	assert "${lines[0]}" =~ ^CONTAINER\ ID\ +IMAGE\ +COMMAND\ +CREATED\ +STATUS\ +PORTS\ +NAMES$
-	assert "${lines[1]}" =~ ^[0-9a-f]{12}\ +localhost/busybox:test\ +sleep\ 1000\ +.*ago\ +Up\ .*127\.0\.0\.1:[0-9]+-\>80/tcp\ +runs$
+	assert "${lines[0]}" =~ '^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES$'
+	assert "${lines[1]}" =~ '^[0-9a-f]{12} +localhost/busybox:test +sleep 1000 +.*ago +Up .*127\.0\.0\.1:[0-9]+->80/tcp +runs$'
 	assert "${#lines[@]}" -eq 2 "lines"
 	run_vpod ps --noheading
 	assert "${#lines[@]}" -eq 1 "lines"
@@ -26,18 +26,18 @@ teardown() { :; }
 
 @test "vpod ps --all, --last, --latest, --quiet, --no-trunc" {
 	run_vpod ps --all --format '{{.Names}}'
-	assert "$output" = $'runs\nended\nmade' "newest first"
+	assert "$output" = $'made\nended\nruns' "oldest first, as Podman"
 	run_vpod ps --all
 	assert "$output" =~ "Created "
-	assert "$output" =~ "Exited (5) "
+	assert "$output" =~ 'Exited \(5\) '
 	run_vpod ps --last 2 --format '{{.Names}}'
-	assert "$output" = $'runs\nended'
+	assert "$output" = $'ended\nruns'
 	run_vpod ps --latest --format '{{.Names}}'
 	assert "$output" = runs
 	run_vpod ps --all --quiet
-	assert "$output" =~ ^[0-9a-f]{12}$'\n'[0-9a-f]{12}$'\n'[0-9a-f]{12}$
+	assert "$output" =~ $'^[0-9a-f]{12}\n[0-9a-f]{12}\n[0-9a-f]{12}$'
 	run_vpod ps --quiet --no-trunc
-	assert "$output" =~ ^[0-9a-f]{64}$
+	assert "$output" =~ '^[0-9a-f]{64}$'
 }
 
 filtered() { # FILTERS | NAMES
@@ -95,7 +95,7 @@ filtered() { # FILTERS | NAMES
 @test "vpod ps --size" {
 	run_vpod ps --all --size
 	assert "${lines[0]}" =~ "SIZE"
-	assert "$output" =~ [0-9.]+.?B\ \(virtual\ [0-9.]+.?B\)
+	assert "$output" =~ '[0-9.]+.?B \(virtual [0-9.]+.?B\)'
 }
 
 @test "vpod ps --format json: the keys of Podman" {
@@ -132,7 +132,7 @@ filtered() { # FILTERS | NAMES
 		{{.State}}             | ^running$
 		{{.Status}}            | ^Up [A-Za-z0-9 ]+
 		{{.Ports}}             | 127\.0\.0\.1:[0-9]+->80/tcp
-		{{.Labels}}            | kind=runs
+		{{.Labels}}            | kind:runs
 		{{.RunningFor}}        | ago$
 		{{.CreatedAt}}         | ^20[0-9]{2}-
 		{{.Pid}}               | ^[0-9]+$
@@ -147,7 +147,7 @@ filtered() { # FILTERS | NAMES
 
 template() { # TEMPLATE | REGULAR EXPRESSION
 	run_vpod ps --filter name=runs --format "$1"
-	assert "$output" =~ $2 "ps --format $1"
+	assert "$output" =~ "$2" "ps --format $1"
 }
 
 @test "vpod: containers by the beginning of their id" {

@@ -51,7 +51,7 @@ load helpers
 	run_vpod inspect --format json a
 	assert "${lines[0]}" = "["
 	run_vpod inspect --size --format '{{.SizeRw}} {{.SizeRootFs}}' a
-	assert "$output" =~ ^[0-9]+\ [0-9]+$
+	assert "$output" =~ '^[0-9]+ [0-9]+$'
 	run_vpod container inspect --format '{{.State.Status}}' a
 	assert "$output" = created
 	run_vpod 125 inspect --type image a

@@ -5,7 +5,7 @@ load helpers
 
 @test "vpod create: makes, does not start" {
 	run_vpod create --name c --network none $IMAGE echo hi
-	assert "$output" =~ ^[0-9a-f]{64}$
+	assert "$output" =~ '^[0-9a-f]{64}$'
 	assert "$(inspect_field c '{{.State.Status}}')" = created
 	run_vpod logs c
 	assert "$output" = ""
@@ -30,7 +30,7 @@ load helpers
 	run_vpod create --name a --network none $IMAGE sh -c 'echo out; echo err >&2; exit 6'
 	run_vpod 6 start --attach a
 	assert "$output" = out
-	assert "$stderr" =~ err
+	assert "$stderr" =~ 'err'
 	run_vpod 6 start -a a
 	run_vpod create -i --name cat --network none $IMAGE cat
 	run_vpod start --attach --interactive cat <<< "through"

@@ -38,7 +38,7 @@ restarted() { [ "$(inspect_field "$1" '{{.RestartCount}}')" -ge "$2" ]; }
 	run_vpod run --detach --name a --restart always --network none $IMAGE sh -c 'echo run; sleep 0.5'
 	wait_until 60 restarted a 2
 	run_vpod ps --format '{{.Names}} {{.State}}'
-	assert "$output" =~ ^a\ (running|restarting)
+	assert "$output" =~ '^a (running|restarting)'
 	run_vpod stop --time 1 a
 	sleep 2
 	has_state a exited

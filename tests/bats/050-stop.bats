@@ -51,7 +51,7 @@ STUBBORN='trap "echo asked" TERM; echo up; while :; do sleep 0.1; done'
 	has_state m4 exited
 	run_vpod 125 stop --time 0 m1 nosuch
 	assert "$output" = m1
-	assert "$stderr" =~ nosuch
+	assert "$stderr" =~ 'nosuch'
 	run_vpod stop --ignore nosuch
 	run_vpod stop --time 0 --filter label=n=2
 	has_state m2 exited

@@ -15,7 +15,7 @@ load helpers
 	assert "$output" = 5
 	run_vpod wait --ignore nosuch
 	run_vpod 125 wait nosuch
-	assert "$stderr" =~ nosuch
+	assert "$stderr" =~ 'nosuch'
 }
 
 @test "vpod wait: several, --condition, --latest" {

@@ -14,7 +14,7 @@ exits() { # CODE | COMMAND | ERROR NAMES
 	local command
 	eval "command=($2)"
 	run_vpod "$1" exec box "${command[@]}"
-	[ -z "$3" ] || assert "$stderr" =~ $3
+	[ -z "$3" ] || assert "$stderr" =~ "$3"
 }
 
 @test "vpod exec: exit codes" {
@@ -30,9 +30,9 @@ exits() { # CODE | COMMAND | ERROR NAMES
 		126 | /etc/passwd           | /etc/passwd
 	TABLE
 	run_vpod 125 exec nosuch true
-	assert "$stderr" =~ nosuch
+	assert "$stderr" =~ 'nosuch'
 	run_vpod 125 exec box
-	assert "$stderr" =~ command
+	assert "$stderr" =~ 'command'
 	run_vpod create --name idle --network none $IMAGE true
 	run_vpod 125 exec idle true
 	assert "$stderr" =~ "running"
@@ -57,19 +57,19 @@ exits() { # CODE | COMMAND | ERROR NAMES
 	assert "$output" = $'1 1 flag 1 h yes box\n/home/app\n0'
 	run_vpod exec -w /tmp -u app box sh -c 'pwd; id; echo $HOME; grep CapEff /proc/self/status'
 	assert "${lines[0]}" = /tmp
-	assert "${lines[1]}" =~ ^uid=1000\(app\)\ gid=1000\(app\)
+	assert "${lines[1]}" =~ '^uid=1000\(app\) gid=1000\(app\)'
 	assert "${lines[2]}" = /home/app
-	assert "${lines[3]}" =~ 0000000000000000
+	assert "${lines[3]}" =~ '0000000000000000'
 	run_vpod exec --privileged box grep -E 'CapEff|Seccomp:' /proc/self/status
-	assert "$output" =~ 000001ffffffffff
-	assert "$output" =~ Seccomp:[[:space:]]+0
+	assert "$output" =~ '000001ffffffffff'
+	assert "$output" =~ 'Seccomp:[[:space:]]+0'
 	run_vpod exec box grep CapEff /proc/self/status
-	assert "$output" =~ 00000000800405fb
-	run_vpod 125 exec -u nosuch box true
-	assert "$stderr" =~ nosuch
+	assert "$output" =~ '00000000800405fb'
+	run_vpod 126 exec -u nosuch box true
+	assert "$stderr" =~ 'nosuch'
 	run_vpod 126 exec -w /etc/passwd box true
 	run_vpod 125 exec -w relative box true
-	assert "$stderr" =~ relative
+	assert "$stderr" =~ 'relative'
 	run_vpod 127 exec -w /no/such box true
 }
 
@@ -85,7 +85,7 @@ exits() { # CODE | COMMAND | ERROR NAMES
 
 @test "vpod exec --detach: prints the session's id, the process runs on" {
 	run_vpod exec --detach box sh -c 'echo $$ > /tmp/detached; sleep 1000'
-	assert "$output" =~ ^[0-9a-f]{64}$
+	assert "$output" =~ '^[0-9a-f]{64}$'
 	written() { vpod exec box test -s /tmp/detached; }
 	wait_until 20 written
 	run_vpod exec box sh -c 'kill -0 $(cat /tmp/detached) && kill $(cat /tmp/detached)'
@@ -113,7 +113,7 @@ exits() { # CODE | COMMAND | ERROR NAMES
 }
 
 @test "vpod exec -t: Ctrl-C interrupts the process, not vpod" {
-	on_terminal --expect '# ' --send 'sleep 1000\r' --pause 0.5 --send '\x03' --send 'echo still $((6*7))\r' --expect 'still 42' --send '\x04' --exit 130 -- exec -it box sh
+	on_terminal --expect '# ' --send 'sleep 1000\r' --pause 0.5 --send '\x03' --send 'echo still $((6*7))\r' --expect 'still 42' --send '\x04' --exit 0 -- exec -it box sh
 }
 
 @test "vpod exec: detach keys leave the process running" {

@@ -55,7 +55,7 @@ load helpers
 	assert "$stderr" =~ "localhost/none"
 	[ ! -e "$T/none.tar" ]
 	run_vpod 125 save --format nosuch $IMAGE
-	assert "$stderr" =~ nosuch
+	assert "$stderr" =~ 'nosuch'
 	run_vpod 125 save --output /no/such/dir/x $IMAGE
 	assert "$stderr" =~ "/no/such/dir"
 	on_terminal --exit 125 -- save $IMAGE

@@ -13,7 +13,7 @@ load helpers
 	got_thrice() { [ "$(vpod logs k | grep -c USR1)" -eq 3 ]; }
 	wait_until 20 got_thrice
 	run_vpod 125 kill --signal NOSUCH k
-	assert "$stderr" =~ NOSUCH
+	assert "$stderr" =~ 'NOSUCH'
 	has_state k running
 	run_vpod kill k
 	run_vpod wait k

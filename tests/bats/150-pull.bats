@@ -19,7 +19,7 @@ teardown() {
 
 @test "vpod pull: from a registry, by tag and by digest" {
 	run_vpod pull "$REGISTRY/test/busybox:1"
-	assert "$output" =~ ^[0-9a-f]{64}$ "standard output is the id"
+	assert "$output" =~ '^[0-9a-f]{64}$' "standard output is the id"
 	assert "$stderr" =~ "Copying blob"
 	assert "$stderr" !~ $'\r' "plain lines when it is no terminal"
 	id=$output
@@ -52,7 +52,7 @@ teardown() {
 
 transport() { # SOURCE
 	run_vpod pull --quiet "${1//DIR/$T}"
-	assert "$output" =~ ^[0-9a-f]{64}$
+	assert "$output" =~ '^[0-9a-f]{64}$'
 	run_vpod run --rm --network none "$output" cat /etc/motd
 	assert "$output" = "vpod demo image"
 }
@@ -67,7 +67,7 @@ transport() { # SOURCE
 	id=$output
 	run_vpod images --quiet --no-trunc
 	run_vpod pull --quiet "containers-storage:$IMAGE"
-	assert "$output" =~ ^[0-9a-f]{64}$
+	assert "$output" =~ '^[0-9a-f]{64}$'
 }
 
 @test "vpod pull: short names follow registries.conf" {

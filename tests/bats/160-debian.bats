@@ -23,7 +23,7 @@ setup() {
 	run_vpod images --format '{{.Repository}}:{{.Tag}}'
 	assert "$output" =~ "localhost/debian:12"
 	run_vpod run --rm localhost/debian:12 cat /etc/debian_version
-	assert "$output" =~ ^12
+	assert "$output" =~ '^12'
 }
 
 @test "pushed to a registry, pulled by vpod, python3 -c" {

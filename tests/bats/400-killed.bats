@@ -62,7 +62,7 @@ no_machine() { [ -z "$(machine_processes "$T")" ]; }
 		kill -KILL "$started" 2>/dev/null || true
 		wait "$started" 2>/dev/null || true
 		run_vpod ps --all --format '{{.Names}} {{.State}}'
-		[ -z "$output" ] || assert "$output" =~ ^at$delay\ (created|starting|running|exited)$
+		[ -z "$output" ] || assert "$output" =~ "^at$delay (created|starting|running|exited)$"
 		# What is said to run does, what is said to have ended is gone.
 		if [[ $output == *running ]]; then
 			run_vpod exec "at$delay" true
@@ -86,7 +86,7 @@ no_machine() { [ -z "$(machine_processes "$T")" ]; }
 		assert "$(cat "$T/started.err")" =~ "Error" "standard error"
 		wait_until 10 no_machine
 		run_vpod ps --all --format '{{.State}}'
-		assert "$output" =~ ^(created|exited)$
+		assert "$output" =~ '^(created|exited)$'
 		run_vpod rm boots
 		nothing_left "$T"
 	done

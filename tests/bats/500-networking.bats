@@ -24,7 +24,7 @@ load helpers
 	first=$output
 	run_vpod run --rm $IMAGE sh -c 'cat /sys/class/net/e*/address'
 	assert "$output" != "$first"
-	assert "$output" =~ ^[0-9a-f]([26ae])(:[0-9a-f]{2}){5}$ "locally administered"
+	assert "$output" =~ '^[0-9a-f]([26ae])(:[0-9a-f]{2}){5}$' "locally administered"
 }
 
 # ask_tcp PORT TEXT prints what the server says.
@@ -161,7 +161,7 @@ ask_udp() {
 
 @test "--add-host host-gateway" {
 	run_vpod run --rm --add-host host.internal:host-gateway $IMAGE grep host.internal /etc/hosts
-	assert "$output" =~ ^[0-9a-f.:]+[[:space:]]+host.internal
+	assert "$output" =~ '^[0-9a-f.:]+[[:space:]]+host.internal'
 }
 
 @test "--network user is the default; others are refused with a reason" {

@@ -37,9 +37,9 @@ words() { # COMMAND LINE, the last word to be completed | WORDS
 
 @test "commands and flags" {
 	run_vpod __complete ru
-	assert "$output" =~ ^run
+	assert "$output" =~ '^run'
 	run_vpod __complete run --mem
-	assert "$output" =~ ^--memory
+	assert "$output" =~ '^--memory'
 	run_vpod __complete mon
 	assert "$output" !~ monitor
 }
@@ -47,7 +47,7 @@ words() { # COMMAND LINE, the last word to be completed | WORDS
 @test "scripts for bash, zsh, fish" {
 	for shell in bash zsh fish; do
 		run_vpod completion "$shell"
-		assert "$output" =~ vpod
+		assert "$output" =~ 'vpod'
 	done
 	run_vpod completion bash
 	bash -n <<< "$output"
