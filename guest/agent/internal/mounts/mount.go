@@ -122,6 +122,11 @@ func (j *job) do() error {
 		if err := copyUp(hidden, target); err != nil {
 			return fmt.Errorf("copy %s up: %w", target, err)
 		}
+		if mode, asked := j.mode(); asked { // wins over the hidden directory's
+			if err := unix.Chmod(target, mode); err != nil {
+				return fmt.Errorf("mode of %s: %w", target, err)
+			}
+		}
 		if j.flags&unix.MS_RDONLY != 0 {
 			if err := setAttr(target, unix.MOUNT_ATTR_RDONLY, 0, false); err != nil {
 				return err

@@ -8,6 +8,7 @@ package mounts
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -146,6 +147,17 @@ func parseOptions(list []string) (options, error) {
 		}
 	}
 	return o, nil
+}
+
+// mode is the permission bits that a mode= option asks a tmpfs's root to have.
+func (o *options) mode() (bits uint32, asked bool) {
+	for _, s := range o.data {
+		if text, ok := strings.CutPrefix(s, "mode="); ok {
+			n, err := strconv.ParseUint(text, 8, 32)
+			bits, asked = uint32(n), err == nil
+		}
+	}
+	return bits, asked
 }
 
 // addAttr notes a recursive attribute. The access times are a choice, not bits:
