@@ -132,7 +132,7 @@ filtered() { # FILTERS | NAMES
 		{{.State}}             | ^running$
 		{{.Status}}            | ^Up [A-Za-z0-9 ]+
 		{{.Ports}}             | 127\.0\.0\.1:[0-9]+->80/tcp
-		{{.Labels}}            | kind:runs
+		{{.Labels}}            | kind[:=]runs
 		{{.RunningFor}}        | ago$
 		{{.CreatedAt}}         | ^20[0-9]{2}-
 		{{.Pid}}               | ^[0-9]+$

@@ -62,7 +62,7 @@ load helpers
 	ended 3
 	assert "$output" = $'echo one\necho two' "the other client"
 	run_vpod 125 attach pipe
-	assert "$stderr" =~ "running"
+	assert "$stderr" =~ "exited"
 	run_vpod 125 attach nosuch
 }
 
@@ -74,11 +74,11 @@ load helpers
 @test "the terminal is in its old mode also after SIGTERM and a lost machine" {
 	on_terminal --expect '# ' --signal 15 --exit 143 -- run -it --name term --network none $IMAGE sh
 	run_vpod rm --force --time 0 term
-	"$PYTHON" "$TESTS/terminal.py" --expect '# ' --exit 137 -- "$VPOD" --root "$T/d" --runroot "$T/r" run -it --name lost --network none $IMAGE sh > "$T/lost" 2>&1 3>&- &
+	"$PYTHON" "$TESTS/terminal.py" --exit 137 -- "$VPOD" --root "$T/d" --runroot "$T/r" run -it --name lost --network none $IMAGE sh > "$T/lost" 2>&1 3>&- &
 	terminal=$!
-	wait_until 60 file_or_running lost
+	wait_until 60 is_running lost
 	run_vpod kill lost
 	wait "$terminal" || die "$(cat "$T/lost")"
 }
 
-file_or_running() { [ "$(inspect_field "$1" '{{.State.Status}}' 2>/dev/null)" = running ]; }
+is_running() { [ "$(inspect_field "$1" '{{.State.Status}}' 2>/dev/null)" = running ]; }

@@ -165,7 +165,7 @@ on_terminal() {
 		shift
 	done
 	shift
-	run_logged "$PYTHON" "$TESTS/terminal.py" --timeout "$VPOD_TIMEOUT" "${options[@]}" -- \
+	run_logged "$PYTHON" "$TESTS/terminal.py" --timeout $((VPOD_TIMEOUT - 30)) "${options[@]}" -- \
 		"$VPOD" --root "$T/d" --runroot "$T/r" "$@"
 	output=${output//$'\r'/}
 }
@@ -309,11 +309,13 @@ free_port() {
 }
 
 # start_registry starts Debian's docker-registry on a port of 127.0.0.1 and sets
-# $REGISTRY to its address; registries.conf calls it insecure (plain HTTP).
+# $REGISTRY to its address; registries.conf calls it insecure (plain HTTP). One that
+# was stopped comes back where it was.
 start_registry() {
-	local port
+	local port=${REGISTRY:-}
+	port=${port##*:}
 	for _ in 1 2 3; do
-		port=$(free_port)
+		port=${port:-$(free_port)}
 		mkdir -p "$T/registry"
 		cat > "$T/conf/registry.yml" <<-CONF
 			version: 0.1
@@ -326,12 +328,14 @@ start_registry() {
 		for _ in $(seq 100); do
 			if (exec 7<> "/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
 				export REGISTRY=127.0.0.1:$port
-				printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$REGISTRY" >> "$T/conf/registries.conf"
+				grep -qF "\"$REGISTRY\"" "$T/conf/registries.conf" ||
+					printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$REGISTRY" >> "$T/conf/registries.conf"
 				return 0
 			fi
 			is_gone "$(cat "$T/conf/registry.pid")" && break
 			sleep 0.1
 		done
+		port=
 	done
 	cat "$T/conf/registry.log" >&2
 	die "docker-registry does not start"
