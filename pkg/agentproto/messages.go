@@ -167,9 +167,6 @@ type Process struct {
 	Stdin   bool     `json:"stdin,omitempty"`   // open; else standard input is /dev/null
 	Init    bool     `json:"init,omitempty"`    // run under the agent's small init, as PID 1 of the container
 	Seccomp []byte   `json:"seccomp,omitempty"` // array of struct sock_filter, compiled by the host; empty is unconfined
-	// SeccompStrict says that the filter may refuse what the agent itself needs
-	// between loading it and execve: load it in the last step before execve.
-	SeccompStrict bool `json:"seccompStrict,omitempty"`
 }
 
 // ExitStatus is how a process ended.

@@ -268,12 +268,11 @@ func planProcess(spec container.Spec, args []string, filter []byte) (agentproto.
 				Bounding: p.Capabilities, Effective: p.Capabilities, Permitted: p.Capabilities,
 			},
 		},
-		User:          p.User,
-		Groups:        p.Groups,
-		Stdin:         p.Interactive,
-		Init:          spec.Init,
-		Seccomp:       filter,
-		SeccompStrict: p.Seccomp != "" && p.Seccomp != "unconfined",
+		User:    p.User,
+		Groups:  p.Groups,
+		Stdin:   p.Interactive,
+		Init:    spec.Init,
+		Seccomp: filter,
 	}
 	// Capabilities asked for by name also reach a process that is not root (podman-run(1), --cap-add).
 	if p.User != "" && p.User != "root" && p.User != "0" && !spec.Privileged {
