@@ -70,7 +70,27 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 		undo()
 		return c, nil, errors.Join(err, e.dropRootfs(context.WithoutCancel(ctx), spec))
 	}
+	// From here on the row holds the image's disk. A removal that looked before
+	// the row was there may have taken it.
+	if _, ok := e.disks().Lookup(spec.Image.ID); !ok && spec.Rootfs.Mode == container.RootfsDisk {
+		undo()
+		return c, nil, errors.Join(
+			fmt.Errorf("image %s was removed while container %s was made from it: pull it again", spec.Image.Name, spec.Name),
+			e.forget(context.WithoutCancel(ctx), spec.ID))
+	}
 	return container.Container{Spec: spec, Record: record}, warnings, nil
+}
+
+// forget deletes the row of a container whose creation has failed after all.
+func (e *Engine) forget(ctx context.Context, id string) error {
+	db, err := e.state(ctx)
+	if err != nil {
+		return err
+	}
+	if err := db.Delete(ctx, id); err != nil && !errors.Is(err, errNoContainer) {
+		return err
+	}
+	return nil
 }
 
 // checkFree fails early when the name is in use; the database decides at the end.
