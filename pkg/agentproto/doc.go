@@ -10,6 +10,11 @@
 // port) ends the session, not the containers: the agent waits for the next
 // preamble, and processes and their unacknowledged output outlive it.
 //
+// A preamble where a frame of yamux's should begin ends a session too. In the
+// middle of a frame, where a host that takes over a machine saved in mid-session
+// may find the agent, only the preamble of the session under way does: such a
+// host writes that one again, in one piece, and then its own.
+//
 // # Streams
 //
 // Every yamux stream opened by the host begins with one framed Request and is

@@ -95,6 +95,11 @@ func (in *Input) pass(s Stream) {
 			return
 		}
 		n, err := s.Read(buf)
+		if s.Broken() {
+			// These may be from a frame that was cut short, and something else's
+			// bytes at its end. The host repeats them.
+			return
+		}
 		if n > 0 {
 			wrote, werr := in.sink.Write(buf[:n])
 			taken += int64(wrote)

@@ -194,8 +194,15 @@ func TestSessions(t *testing.T) {
 	// A new host is there, and nobody saw the old one go.
 	p.set(func() { h.gone = true })
 	<-s.CloseChan()
-	_, s = connect(3, "")
+	h, s = connect(3, "")
 	call(t, s, []byte("again"))
+
+	// The same, and it went in the middle of a frame.
+	_, _ = h.Write([]byte{0, 0, 0, 0, 0, 0, 0, 1, 0, 15, 0, 0, 'h', 'a', 'l', 'f'})
+	p.set(func() { h.gone = true })
+	<-s.CloseChan()
+	_, s = connect(4, string(preamble(3)))
+	call(t, s, []byte("once more"))
 }
 
 func TestNotConnectedIsNotYet(t *testing.T) {
@@ -270,6 +277,37 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+func TestMatcher(t *testing.T) {
+	marker := string(preamble(77))
+	other := string(preamble(78))
+	for _, tt := range []struct {
+		name, in, rest string
+		found          bool
+	}{
+		{"alone", marker, "", true},
+		{"in the midst", "before" + marker + "after", "after", true},
+		{"another's", "before" + other + "after", "", false},
+		{"after half of one", marker[:10] + marker + "x", "x", true},
+		{"nothing", "", "", false},
+	} {
+		for size := 1; size < 40; size++ {
+			m := matcher{marker: [agentproto.PreambleSize]byte(preamble(77))}
+			rest, found := "", false
+			for in := tt.in; in != "" && !found; {
+				n := min(size, len(in))
+				var r []byte
+				if r, found = m.scan([]byte(in[:n])); found {
+					rest = string(r) + in[n:]
+				}
+				in = in[n:]
+			}
+			if found != tt.found || rest != tt.rest {
+				t.Fatalf("%s in pieces of %d: found %t, rest %q; want %t, %q", tt.name, size, found, rest, tt.found, tt.rest)
+			}
+		}
+	}
+}
+
 func FuzzConn(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 'h', 'i'})
 	f.Add(preamble(7))
@@ -280,6 +318,6 @@ func FuzzConn(f *testing.F) {
 		p.connected = true
 		l := &Link{dev: p}
 		go p.set(func() { p.connected = false })
-		_, _ = io.Copy(io.Discard, &Conn{link: l})
+		_, _ = io.Copy(io.Discard, &Conn{link: l, end: matcher{marker: agentproto.Preamble(7)}})
 	})
 }

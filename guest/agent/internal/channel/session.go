@@ -1,11 +1,13 @@
 package channel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"vpod/pkg/agentproto"
 )
@@ -19,8 +21,9 @@ type device interface {
 
 // Link makes sessions of a Port. It is used by one goroutine at a time.
 type Link struct {
-	dev device
-	in  buffer
+	dev   device
+	in    buffer
+	nonce uint64 // of the latest session
 }
 
 // NewLink returns a Link over p.
@@ -30,23 +33,34 @@ func NewLink(p *Port) *Link { return &Link{dev: p} }
 // previous Conn must have been closed.
 func (l *Link) Accept() (*Conn, error) {
 	l.dev.interrupt(false)
-	nonce, err := agentproto.ReadPreamble(waitingReader{l}, 0)
-	if err != nil {
-		return nil, fmt.Errorf("wait for the host: %w", err)
+	nonce := l.nonce
+	for nonce == l.nonce { // that one ends a session
+		var err error
+		if nonce, err = agentproto.ReadPreamble(waitingReader{l}, 0); err != nil {
+			return nil, fmt.Errorf("wait for the host: %w", err)
+		}
 	}
+	l.nonce = nonce
 	p := agentproto.Preamble(nonce)
 	if _, err := l.dev.write(p[:]); err != nil {
 		return nil, fmt.Errorf("answer the host: %w", err)
 	}
-	return &Conn{link: l}, nil
+	c := &Conn{link: l, end: matcher{marker: p}}
+	if rest, ended := c.end.scan(l.in.data); ended {
+		l.in.data = rest
+		c.broken.Store(true)
+	}
+	return c, nil
 }
 
 // waitingReader reads what the host writes and waits while it is not connected.
 type waitingReader struct{ l *Link }
 
 func (r waitingReader) Read(b []byte) (int, error) {
-	if err := r.l.in.fill(r.l.dev, 1, true); err != nil {
-		return 0, err
+	if len(r.l.in.data) == 0 {
+		if _, err := r.l.in.more(r.l.dev, true); err != nil {
+			return 0, err
+		}
 	}
 	return r.l.in.take(b, len(b)), nil
 }
@@ -56,10 +70,13 @@ func (r waitingReader) Read(b []byte) (int, error) {
 // It follows the yamux frames it carries: when the host begins a new session on
 // a channel that was never seen to break, as after the restore of a saved
 // machine, a preamble stands where a frame should begin. The Conn then ends and
-// the next Accept answers that preamble.
+// the next Accept answers that preamble. In the middle of a frame any preamble but
+// the session's own might be somebody's data.
 type Conn struct {
-	link *Link
-	pass int // bytes that may be handed out before the next frame begins
+	link   *Link
+	pass   int // bytes that may be handed out before the next frame begins
+	end    matcher
+	broken atomic.Bool
 
 	mu      sync.Mutex // held while writing, so that Close can wait for it
 	closed  bool
@@ -80,34 +97,63 @@ var errClosed = errors.New("channel closed")
 
 // Read implements io.Reader. It returns io.EOF when the session is over.
 func (c *Conn) Read(b []byte) (int, error) {
-	in := &c.link.in
+	// What is there after the end is the next session's. yamux does read on: it
+	// takes an end within a frame for the end of the frame.
+	if c.broken.Load() {
+		return 0, io.EOF
+	}
 	if c.pass == 0 {
 		if err := c.frame(); err != nil {
 			return 0, err
 		}
 	}
-	if err := in.fill(c.link.dev, 1, false); err != nil {
+	if err := c.fill(1); err != nil {
 		return 0, err
 	}
-	n := in.take(b, c.pass)
+	n := c.link.in.take(b, c.pass)
 	c.pass -= n
 	return n, nil
+}
+
+// Broken reports whether the session is known to have ended. It is set before
+// Read reports it: what comes out of a frame that was cut short can be told by it.
+func (c *Conn) Broken() bool { return c.broken.Load() }
+
+// fill reads until at least n bytes are there.
+func (c *Conn) fill(n int) (err error) {
+	defer func() {
+		if err != nil {
+			c.broken.Store(true)
+		}
+	}()
+	in := &c.link.in
+	for len(in.data) < n {
+		fresh, err := in.more(c.link.dev, false)
+		if err != nil {
+			return err
+		}
+		if rest, ended := c.end.scan(fresh); ended {
+			in.data = rest
+			return io.EOF
+		}
+	}
+	return nil
 }
 
 // frame looks at the beginning of a frame, or of a new session; that is left for
 // Accept.
 func (c *Conn) frame() error {
-	in := &c.link.in
-	if err := in.fill(c.link.dev, 1, false); err != nil {
+	if err := c.fill(1); err != nil {
 		return err
 	}
-	if in.data[0] == preambleFirst {
+	if c.link.in.data[0] == preambleFirst {
+		c.broken.Store(true)
 		return io.EOF
 	}
-	if err := in.fill(c.link.dev, yamuxHeaderSize, false); err != nil {
+	if err := c.fill(yamuxHeaderSize); err != nil {
 		return err
 	}
-	h := in.data
+	h := c.link.in.data
 	c.pass = yamuxHeaderSize
 	if h[1] == yamuxTypeData {
 		c.pass += int(binary.BigEndian.Uint32(h[8:]))
@@ -154,11 +200,36 @@ func (c *Conn) Write(b []byte) (int, error) {
 // Close ends the session: reads and writes under way return, and no write comes
 // after Close has.
 func (c *Conn) Close() error {
+	c.broken.Store(true)
 	c.link.dev.interrupt(true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
 	return nil
+}
+
+// matcher looks for a session's own preamble in what comes from the host.
+type matcher struct {
+	marker [agentproto.PreambleSize]byte
+	tail   []byte // the last bytes seen, fewer than the marker has
+}
+
+// scan looks at the bytes that come next and returns what follows the marker.
+func (m *matcher) scan(fresh []byte) (rest []byte, found bool) {
+	before := len(m.tail)
+	seam := append(m.tail, fresh[:min(len(fresh), len(m.marker)-1)]...)
+	if i := bytes.Index(seam, m.marker[:]); i >= 0 {
+		return fresh[i+len(m.marker)-before:], true
+	}
+	if i := bytes.Index(fresh, m.marker[:]); i >= 0 {
+		return fresh[i+len(m.marker):], true
+	}
+	last := seam
+	if len(fresh) >= len(m.marker) {
+		last = fresh
+	}
+	m.tail = append(make([]byte, 0, 2*len(m.marker)), last[max(0, len(last)-len(m.marker)+1):]...)
+	return nil, false
 }
 
 // buffer holds what has been read from the port and not handed out.
@@ -170,23 +241,18 @@ type buffer struct {
 // bufferSize is some multiple of the 4 KiB a read of the port returns at most.
 const bufferSize = 16 << 10
 
-// fill reads until at least n bytes are there; n is small.
-func (b *buffer) fill(dev device, n int, wait bool) error {
+// more reads once and returns what came. What is there already must be little.
+func (b *buffer) more(dev device, wait bool) (fresh []byte, err error) {
 	if b.space == nil {
 		b.space = make([]byte, bufferSize)
 	}
-	for len(b.data) < n {
-		if len(b.data) > 0 {
-			copy(b.space, b.data)
-		}
-		have := len(b.data)
-		got, err := dev.read(b.space[have:], wait)
-		if err != nil {
-			return err
-		}
-		b.data = b.space[:have+got]
+	have := copy(b.space, b.data)
+	n, err := dev.read(b.space[have:], wait)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	b.data = b.space[:have+n]
+	return b.data[have:], nil
 }
 
 // take moves at most limit bytes to p.

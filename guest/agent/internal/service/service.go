@@ -58,8 +58,16 @@ func config() *yamux.Config {
 	}
 }
 
+// Conn is a session's channel.
+type Conn interface {
+	io.ReadWriteCloser
+	// Broken reports whether the session is known to have ended; it is true before
+	// a read reports the end.
+	Broken() bool
+}
+
 // Serve runs one session over conn until it breaks. Processes go on.
-func (s *Server) Serve(conn io.ReadWriteCloser) error {
+func (s *Server) Serve(conn Conn) error {
 	session, err := yamux.Server(conn, config())
 	if err != nil {
 		return fmt.Errorf("begin session: %w", err)
@@ -73,9 +81,9 @@ func (s *Server) Serve(conn io.ReadWriteCloser) error {
 		}
 		select {
 		case s.slots <- struct{}{}:
-			go s.serve(bulkStream{stream}, generation)
+			go s.serve(bulkStream{stream, conn}, generation)
 		default:
-			go refuse(bulkStream{stream})
+			go refuse(bulkStream{stream, conn})
 		}
 	}
 }
@@ -86,10 +94,13 @@ func refuse(st bulkStream) {
 }
 
 // bulkStream is a stream of a session, for package bulk.
-type bulkStream struct{ *yamux.Stream }
+type bulkStream struct {
+	*yamux.Stream
+	conn Conn
+}
 
 // Broken reports whether the session has ended.
-func (s bulkStream) Broken() bool { return s.Session().IsClosed() }
+func (s bulkStream) Broken() bool { return s.conn.Broken() || s.Session().IsClosed() }
 
 // serve answers one stream.
 func (s *Server) serve(st bulkStream, generation uint64) {
