@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -70,11 +71,11 @@ func QueryVersion(ctx context.Context, path string) (Version, error) {
 	return v, nil
 }
 
-var versionLine = regexp.MustCompile(`^QEMU emulator version ((\d+)\.(\d+)\.(\d+).*)$`)
+var versionLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^QEMU emulator version ((\d+)\.(\d+)\.(\d+).*)$`) })
 
 func parseVersion(out string) (Version, error) {
 	first, _, _ := strings.Cut(out, "\n")
-	m := versionLine.FindStringSubmatch(strings.TrimSpace(first))
+	m := versionLine().FindStringSubmatch(strings.TrimSpace(first))
 	if m == nil {
 		return Version{}, fmt.Errorf("answer %.80q is not QEMU's", first)
 	}

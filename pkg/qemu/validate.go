@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // maxCPUs is what both boards take (and CONFIG_NR_CPUS of the guest's kernel is 64).
@@ -16,12 +17,14 @@ const maxCPUs = 64
 const maxSerial = 20
 
 // identifier is QEMU's form of an id (util/id.c, id_wellformed), bounded.
-var identifier = regexp.MustCompile(`^[a-zA-Z][-._a-zA-Z0-9]{0,30}$`)
+var identifier = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z][-._a-zA-Z0-9]{0,30}$`) })
 
 // serialNumber keeps to what survives a udev link or a log line.
-var serialNumber = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
+var serialNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-._a-zA-Z0-9]+$`) })
 
-var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+var uuidForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+})
 
 // Validate reports the first thing about m that QEMU, or the guest, could not work with: a *FieldError or a
 // *MemoryError. It looks at no file.
@@ -102,13 +105,13 @@ func (m *Machine) validateDisks() error {
 	for i, d := range m.Disks {
 		field := fmt.Sprintf("Disks[%d].", i)
 		switch {
-		case !identifier.MatchString(d.ID):
+		case !identifier().MatchString(d.ID):
 			return &FieldError{field + "ID", d.ID, "is not an id QEMU takes", "use up to 31 letters, digits, '-', '.', '_', a letter first"}
 		case ids[d.ID]:
 			return &FieldError{field + "ID", d.ID, "is used by another disk", "give each its own"}
 		case (d.Path == "") == (d.FD == 0):
 			return &FieldError{field + "Path", d.Path, "or FD is needed, and not both", ""}
-		case len(d.serial()) > maxSerial || !serialNumber.MatchString(d.serial()):
+		case len(d.serial()) > maxSerial || !serialNumber().MatchString(d.serial()):
 			return &FieldError{field + "Serial", d.serial(), "is not a serial number the guest can see", fmt.Sprintf("use up to %d letters and digits", maxSerial)}
 		case serials[d.serial()]:
 			return &FieldError{field + "Serial", d.serial(), "is used by another disk", "give each its own"}
@@ -127,7 +130,7 @@ func (m *Machine) validateShares() error {
 	tags := map[string]bool{}
 	for i, s := range m.Shares {
 		field := fmt.Sprintf("Shares[%d].", i)
-		if !identifier.MatchString(s.Tag) {
+		if !identifier().MatchString(s.Tag) {
 			return &FieldError{field + "Tag", s.Tag, "is not a tag QEMU takes", "use up to 31 letters, digits, '-', '.', '_', a letter first"}
 		}
 		if tags[s.Tag] {
@@ -223,7 +226,7 @@ func (m *Machine) validateStart() error {
 		return &FieldError{"HotplugPorts", strconv.Itoa(m.HotplugPorts), "need PCI", "use the board q35"}
 	}
 	if m.GenerationID != "" {
-		if m.GenerationID != "auto" && !uuidForm.MatchString(m.GenerationID) {
+		if m.GenerationID != "auto" && !uuidForm().MatchString(m.GenerationID) {
 			return &FieldError{"GenerationID", m.GenerationID, "is no UUID", `give one, or "auto"`}
 		}
 		if m.Board != BoardQ35 {
