@@ -129,7 +129,7 @@ func TestParseAccelChoice(t *testing.T) {
 }
 
 func TestBootID(t *testing.T) {
-	if id, err := BootID(); err != nil || !uuidForm.MatchString(id) {
+	if id, err := BootID(); err != nil || !uuidForm().MatchString(id) {
 		t.Errorf("BootID = %q, %v", id, err)
 	}
 }
