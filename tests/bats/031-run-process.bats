@@ -41,9 +41,9 @@ as_user() { # --user AND --group-add | id | HOME
 	TABLE
 	run_vpod 126 run --rm --network none --user nosuchuser $IMAGE true
 	assert "$stderr" =~ "nosuchuser"
-	run_vpod 125 run --rm --network none --group-add nosuchgroup $IMAGE true
+	run_vpod 126 run --rm --network none --group-add nosuchgroup $IMAGE true
 	assert "$stderr" =~ "nosuchgroup"
-	run_vpod 125 run --rm --network none --user root:nosuchgroup $IMAGE true
+	run_vpod 126 run --rm --network none --user root:nosuchgroup $IMAGE true
 	assert "$stderr" =~ "nosuchgroup"
 }
 
