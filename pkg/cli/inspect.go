@@ -172,9 +172,9 @@ func (app *App) inspectOne(ctx context.Context, f *inspectFlags, name string) (a
 		if f.kind == inspectContainer || !errors.Is(err, engine.ErrNoContainer) {
 			return nil, err
 		}
-		if err := app.enterStore(); err != nil { // an ordinary user's command begins anew here
-			return nil, err
-		}
+	}
+	if err := app.enterStore(); err != nil { // an ordinary user's command begins anew here, once
+		return nil, err
 	}
 	eng, err := app.engine()
 	if err != nil {
