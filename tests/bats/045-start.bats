@@ -61,8 +61,8 @@ load helpers
 	first=$!
 	vpod start twice > "$T/2" 2>&1 3>&- &
 	second=$!
-	wait $first
-	wait $second
+	wait $first || die "$(cat "$T/1")"
+	wait $second || die "$(cat "$T/2")"
 	assert "$(machine_processes "$T" | grep -c ' .*qemu-system')" -eq 1 "machines"
 }
 

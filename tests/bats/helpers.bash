@@ -173,8 +173,8 @@ on_terminal() {
 logged() { printf '%s %s\n' "$(is_rootless && echo '$' || echo '#')" "$*"; }
 
 log_result() {
-	[ -z "$output" ] || printf '%s\n' "$output" | cut -c -2000 | head -n 200
-	[ -z "$stderr" ] || printf '%s\n' "$stderr" | cut -c -2000 | head -n 200 | sed 's/^/2> /'
+	[ -z "$output" ] || printf '%s\n' "$output" | cut -c -400 | sed '60{s/.*/…/;q}'
+	[ -z "$stderr" ] || printf '%s\n' "$stderr" | cut -c -400 | sed '60{s/.*/…/;q}' | sed 's/^/2> /'
 	[ "$status" -eq 0 ] || printf '[ exit code %d ]\n' "$status"
 }
 
@@ -244,17 +244,20 @@ file_has() { grep -q -e "$2" "$1" 2>/dev/null; }
 ### What is left ###############################################################
 
 # machine_processes DIR prints the processes of vpod, and of those it starts,
-# that name DIR on their command line or in their environment: "PID COMMAND".
+# that name DIR on their command line or in their environment, with their children:
+# "PID COMMAND".
 machine_processes() {
-	local pid exe
-	for pid in /proc/[0-9]*; do
-		exe=$(readlink "$pid/exe" 2>/dev/null) || continue
+	local pid exe parent seen=' '
+	for pid in $(cd /proc && ls -d [0-9]* | sort -n); do # a parent before its children
+		exe=$(readlink "/proc/$pid/exe" 2>/dev/null) || exe=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
 		case ${exe##*/} in
 		vpod | qemu-* | virtiofsd | passt* | pasta* | mkfs.* | mke2fs | fuse-overlayfs* | slirp4netns | catatonit) ;;
 		*) continue ;;
 		esac
-		if grep -qsF -e "$1/" "$pid/cmdline" || grep -qszF -e "=$1" "$pid/environ"; then
-			printf '%s %s\n' "${pid#/proc/}" "$(tr '\0' ' ' < "$pid/cmdline" | cut -c -300)"
+		parent=$(awk '/^PPid:/ {print $2}' "/proc/$pid/status" 2>/dev/null) || continue
+		if [[ $seen == *" $parent "* ]] || grep -qsF -e "$1/" "/proc/$pid/cmdline" || grep -qszF -e "=$1" "/proc/$pid/environ"; then
+			seen+="$pid "
+			printf '%s %s\n' "$pid" "$(tr '\0' ' ' < "/proc/$pid/cmdline" 2>/dev/null | cut -c -300)"
 		fi
 	done
 }
