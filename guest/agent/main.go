@@ -58,7 +58,7 @@ func run() error {
 	if err := boot.Run(boot.Rows(), logf); err != nil {
 		return err
 	}
-	r, err := runner.New(logf)
+	r, err := runner.New(runner.StateDir, logf)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,10 @@ type Container struct {
 	personality *uint32 // of every process
 	memory      *spawn.MemoryPolicy
 
+	// busy is held for reading while a process is started, so that what it uses
+	// (the first one's pidfd, the group) is not let go of.
+	busy sync.RWMutex
+
 	mu        sync.Mutex
 	processes map[string]*Process // nil: id reserved
 	gone      bool
@@ -105,7 +109,7 @@ func (c *Container) prepare(ctx context.Context, spec *agentproto.Container) (er
 	if err != nil {
 		return fmt.Errorf("control group: %w", err)
 	}
-	dir := containerDir(c.ID)
+	dir := c.dir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -126,7 +130,7 @@ func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, 
 			return err
 		}
 		f, err := mounts.Prepare(ctx, mounts.Plan{
-			OCI: &spec.OCI, Files: spec.Files, FilesDir: filesDir(c.ID),
+			OCI: &spec.OCI, Files: spec.Files, FilesDir: c.filesDir(),
 			CgroupDir: c.cgroupView(), ProcFD: c.runner.procFD, ReadOnly: spec.Rootfs.ReadOnly,
 		})
 		if err != nil {
@@ -169,6 +173,8 @@ func (c *Container) Exec(id string, p *agentproto.Process) (_ *Process, err erro
 	if err := l.check(); err != nil {
 		return nil, fail(agentproto.ErrBadRequest, err)
 	}
+	c.busy.RLock()
+	defer c.busy.RUnlock()
 	if err := c.reserve(id); err != nil {
 		return nil, err
 	}
@@ -236,6 +242,11 @@ func (c *Container) kill() error { return c.group.Kill() }
 // destroy undoes the container; what was never made is skipped.
 func (c *Container) destroy() error {
 	var errs []error
+	if c.group != nil {
+		_ = c.group.Kill() // also what is about to start; Remove tells of errors
+	}
+	c.busy.Lock()
+	defer c.busy.Unlock()
 	c.mu.Lock()
 	c.gone = true
 	all := []*Process{c.init}
@@ -255,7 +266,7 @@ func (c *Container) destroy() error {
 	if c.root != nil {
 		errs = append(errs, c.root.Dismantle())
 	}
-	errs = append(errs, os.RemoveAll(filesDir(c.ID)))
-	_ = os.Remove(containerDir(c.ID))
+	errs = append(errs, os.RemoveAll(c.filesDir()))
+	_ = os.Remove(c.dir())
 	return errors.Join(errs...)
 }

@@ -24,11 +24,12 @@ import (
 	"vpod/pkg/agentproto"
 )
 
-// stateDir holds a directory per container.
-const stateDir = "/run/vpod"
+// StateDir holds a directory per container, on the machine's own tmpfs.
+const StateDir = "/run/vpod"
 
 // Runner holds the containers of the machine. Use New.
 type Runner struct {
+	dir    string // StateDir
 	reaper *reaper.Reaper
 	logf   func(format string, args ...any)
 
@@ -41,9 +42,11 @@ type Runner struct {
 	down       bool
 }
 
-// New returns a Runner. logf writes to the machine's console.
-func New(logf func(format string, args ...any)) (*Runner, error) {
-	r := &Runner{reaper: reaper.New(), logf: logf, containers: make(map[string]*Container)}
+// New returns a Runner that keeps what it needs in dir, StateDir, which it makes.
+// There may be one only, as it collects every child of the process. logf writes to
+// the machine's console.
+func New(dir string, logf func(format string, args ...any)) (*Runner, error) {
+	r := &Runner{dir: dir, reaper: reaper.New(), logf: logf, containers: make(map[string]*Container)}
 	for path, fd := range map[string]*int{"/proc": &r.procFD, "/dev/pts": &r.ptsFD, "/proc/self/exe": &r.exeFD} {
 		n, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -51,7 +54,7 @@ func New(logf func(format string, args ...any)) (*Runner, error) {
 		}
 		*fd = n
 	}
-	return r, os.MkdirAll(stateDir, 0o700)
+	return r, os.MkdirAll(dir, 0o700)
 }
 
 // fail makes the error the host gets.
@@ -175,6 +178,6 @@ func MemoryBytes() (int64, error) {
 	return int64(info.Totalram) * int64(info.Unit), nil
 }
 
-func containerDir(id string) string { return filepath.Join(stateDir, id) }
+func (c *Container) dir() string { return filepath.Join(c.runner.dir, c.ID) }
 
-func filesDir(id string) string { return containerDir(id) + "/files" }
+func (c *Container) filesDir() string { return c.dir() + "/files" }
