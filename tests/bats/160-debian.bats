@@ -57,3 +57,42 @@ print(sum(n * n for n in range(1000)))'
 	assert "${lines[1]}" = intact
 	on_terminal --size 40x120 --timeout 60 --expect '\$ |# ' --send 'echo $COLUMNS-$LINES\r' --expect '120-40' --send 'exit\r' -- run -it --rm --network none "$REGISTRY/debian:12" bash
 }
+
+@test "-p: UDP from the host's loopback, TCP with many connections" {
+	port=$(free_port)
+	run_vpod run --detach --name udp -p "127.0.0.1:$port:5353/udp" -p "127.0.0.1:$port:5353" "$REGISTRY/debian:12" python3 -c '
+import socket, threading
+u = socket.socket(type=socket.SOCK_DGRAM)
+u.bind(("0.0.0.0", 5353))
+t = socket.create_server(("0.0.0.0", 5353))
+print("up", flush=True)
+def tcp():
+    while True:
+        c, _ = t.accept()
+        c.sendall(b"tcp " + c.recv(100))
+        c.close()
+threading.Thread(target=tcp).start()
+while True:
+    data, peer = u.recvfrom(2000)
+    u.sendto(b"udp " + data, peer)'
+	wait_until 60 log_has udp up
+	run_logged "$PYTHON" -c '
+import socket, sys
+address = ("127.0.0.1", int(sys.argv[1]))
+u = socket.socket(type=socket.SOCK_DGRAM)
+u.settimeout(2)
+for n in range(5):
+    for attempt in range(5):
+        u.sendto(b"%d" % n * 200, address)
+        try:
+            assert u.recv(2000) == b"udp " + b"%d" % n * 200
+            break
+        except TimeoutError:
+            pass
+    else:
+        sys.exit("no answer")
+for n in range(20):
+    c = socket.create_connection(address, 10)
+    c.sendall(b"%d" % n)
+    assert c.recv(100) == b"tcp %d" % n' "$port"
+}

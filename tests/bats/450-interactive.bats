@@ -16,7 +16,7 @@ load helpers
 @test "vpod run -it: Ctrl-C, Ctrl-D and job control are the guest's" {
 	on_terminal --expect '# ' --send 'sleep 1000\r' --pause 0.5 --send '\x03' --send 'echo alive $((6*7))\r' --expect 'alive 42' --send '\x04' --exit 0 -- \
 		run -it --rm --network none $IMAGE sh
-	on_terminal --expect '# ' --send 'cat\r' --send 'typed\r' --expect 'typed\r\n.*typed' --send '\x04' --send 'exit\r' -- run -it --rm --network none $IMAGE sh
+	on_terminal --expect '# ' --send 'cat\r' --expect 'cat\r\n' --pause 0.5 --send 'typed\r' --expect 'typed\r\n.*typed' --send '\x04' --send 'exit\r' -- run -it --rm --network none $IMAGE sh
 }
 
 @test "vpod run -t without a terminal" {
@@ -71,8 +71,8 @@ load helpers
 	on_terminal --size 15x55 --expect '# ' --send 'stty size\r' --expect '15 55' --send 'exit 4\r' --exit 4 -- start -ai s
 }
 
-@test "the terminal is in its old mode also after SIGTERM and a lost machine" {
-	on_terminal --expect '# ' --signal 15 --exit 143 -- run -it --name term --network none $IMAGE sh
+@test "the terminal is in its old mode also after a signal and a lost machine" {
+	on_terminal --expect '# ' --signal 15 --exit 143 -- run -it --sig-proxy=false --name term --network none $IMAGE sh
 	run_vpod rm --force --time 0 term
 	"$PYTHON" "$TESTS/terminal.py" --exit 137 -- "$VPOD" --root "$T/d" --runroot "$T/r" run -it --name lost --network none $IMAGE sh > "$T/lost" 2>&1 3>&- &
 	terminal=$!

@@ -45,32 +45,14 @@ ask_tcp() {
 	PY
 }
 
-ask_udp() {
-	"$PYTHON" - "$@" <<-'PY'
-		import socket, sys
-		s = socket.socket(type=socket.SOCK_DGRAM)
-		s.settimeout(2)
-		for attempt in range(10):
-		    s.sendto(sys.argv[2].encode() + b"\n", ("127.0.0.1", int(sys.argv[1])))
-		    try:
-		        print(s.recv(65536).decode(), end="")
-		        break
-		    except OSError:
-		        pass
-		else:
-		    sys.exit("no answer")
-	PY
-}
-
-@test "-p: TCP and UDP from the host's loopback" {
+# UDP is tested in 160-debian.bats: this image has no program that answers it.
+@test "-p: TCP from the host's loopback" {
 	tcp=$(free_port) udp=$(free_port)
 	run_vpod run --detach --name srv -p "127.0.0.1:$tcp:80" -p "127.0.0.1:$udp:53/udp" $IMAGE sh -c '
-		while :; do nc -lk -p 80 -e sh -c "read -r l; echo tcp \$l"; sleep 0.1; done &
-		while :; do nc -u -l -p 53 -e sh -c "read -r l; echo udp \$l"; sleep 0.1; done & echo up; wait'
+		printf "#!/bin/sh\nread -r line; echo tcp \$line\n" > /answer; chmod +x /answer; echo up; exec nc -ll -p 80 -e /answer'
 	wait_until 20 log_has srv up
 	answered() { [ "$(ask_tcp "$tcp" hello 2>/dev/null)" = "tcp hello" ]; }
 	wait_until 20 answered
-	assert "$(ask_udp "$udp" hello)" = "udp hello"
 	run_vpod ps --format '{{.Ports}}'
 	assert "$output" =~ "127.0.0.1:$tcp->80/tcp"
 	assert "$output" =~ "127.0.0.1:$udp->53/udp"
@@ -84,7 +66,7 @@ ask_udp() {
 }
 
 @test "-p: any free port is chosen and told" {
-	run_vpod run --detach --name any -p 127.0.0.1::80 $IMAGE sh -c 'while :; do nc -l -p 80 -e echo here; done'
+	run_vpod run --detach --name any -p 127.0.0.1::80 $IMAGE nc -ll -p 80 -e echo here
 	run_vpod ps --format '{{.Ports}}'
 	[[ $output =~ 127.0.0.1:([0-9]+)-\>80/tcp ]] || die "no port: $output"
 	port=${BASH_REMATCH[1]}
@@ -108,7 +90,7 @@ ask_udp() {
 
 @test "published data is byte-exact, many connections at once" {
 	port=$(free_port)
-	run_vpod run --detach --name echo -p "127.0.0.1:$port:7" $IMAGE nc -lk -p 7 -e cat
+	run_vpod run --detach --name echo -p "127.0.0.1:$port:7" $IMAGE nc -ll -p 7 -e cat
 	"$PYTHON" - "$port" <<-'PY'
 		import hashlib, os, socket, sys, threading, time
 		port = int(sys.argv[1])
@@ -127,7 +109,13 @@ ask_udp() {
 		    data = os.urandom(size)
 		    while True:
 		        s = connect()
-		        writer = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+		        def write():
+		            try:
+		                s.sendall(data)
+		                s.shutdown(socket.SHUT_WR)
+		            except OSError:
+		                pass # the reader will see
+		        writer = threading.Thread(target=write)
 		        writer.start()
 		        got = b""
 		        try:
@@ -178,7 +166,7 @@ ask_udp() {
 
 @test "restarting keeps the published port" {
 	port=$(free_port)
-	run_vpod run --detach --name again -p "127.0.0.1:$port:80" $IMAGE sh -c 'while :; do nc -l -p 80 -e echo here; done'
+	run_vpod run --detach --name again -p "127.0.0.1:$port:80" $IMAGE nc -ll -p 80 -e echo here
 	run_vpod restart --time 0 again
 	answered() { [ "$(ask_tcp "$port" x 2>/dev/null)" = here ]; }
 	wait_until 20 answered

@@ -16,7 +16,8 @@ words() { # COMMAND LINE, the last word to be completed | WORDS
 	local args
 	eval "args=($1)"
 	run_vpod __complete "${args[@]}"
-	assert "$(grep -v '^:' <<< "$output" | cut -f 1 | sort | tr '\n' ' ' | sed 's/ $//')" = "$2" "completion of $1"
+	# The shell's script keeps the words that begin like the last one. Ids are left out here.
+	assert "$(grep -v '^:' <<< "$output" | cut -f 1 | grep -vE '^[0-9a-f]{12}$' | grep "^${args[-1]}" | sort | tr '\n' ' ' | sed 's/ $//')" = "$2" "completion of $1"
 }
 
 @test "names of containers and images" {

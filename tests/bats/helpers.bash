@@ -50,7 +50,8 @@ file_setup() {
 		runroot = "$T/r"
 	CONF
 	printf 'unqualified-search-registries = []\nshort-name-mode = "disabled"\n' > "$T/conf/registries.conf"
-	printf '[containers]\n[engine]\n' > "$T/conf/containers.conf"
+	# As Debian's: with it, ping needs no capability.
+	printf '[containers]\ndefault_sysctls = ["net.ipv4.ping_group_range=0 0"]\n' > "$T/conf/containers.conf"
 	export CONTAINERS_STORAGE_CONF=$T/conf/storage.conf
 	export CONTAINERS_REGISTRIES_CONF=$T/conf/registries.conf
 	export CONTAINERS_CONF=$T/conf/containers.conf
