@@ -58,18 +58,18 @@ func oneWord(offer words) words {
 // containerWords offers containers in one of the states, or in any. Those that
 // the line names already are left out.
 func (app *App) containerWords(states ...container.State) words {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		eng, err := app.engine()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return without(eng.CompleteContainers(cmd.Context(), states...), args), cobra.ShellCompDirectiveNoFileComp
+		return offered(eng.CompleteContainers(cmd.Context(), states...), args, toComplete), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
 // imageWords offers images in the local store.
-func (app *App) imageWords(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return without(app.localImages(cmd), args), cobra.ShellCompDirectiveNoFileComp
+func (app *App) imageWords(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return offered(app.localImages(cmd), args, toComplete), cobra.ShellCompDirectiveNoFileComp
 }
 
 // localImages are the names of images; none where the store cannot be opened.
@@ -87,11 +87,11 @@ func (app *App) localImages(cmd *cobra.Command) []string {
 // containerOrImageWords offers both, as inspect takes them.
 func (app *App) containerOrImageWords(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	containers, _ := app.containerWords()(cmd, args, toComplete)
-	return append(containers, without(app.localImages(cmd), args)...), cobra.ShellCompDirectiveNoFileComp
+	return append(containers, offered(app.localImages(cmd), args, toComplete)...), cobra.ShellCompDirectiveNoFileComp
 }
 
-// without returns the words of list that are not in taken.
-func without(list, taken []string) []string {
+// offered returns the words of list that begin as what is typed and are not in taken.
+func offered(list, taken []string, typed string) []string {
 	have := map[string]bool{}
 	for _, t := range taken {
 		have[t] = true
@@ -99,7 +99,7 @@ func without(list, taken []string) []string {
 	var out []string
 	for _, w := range list {
 		name, _, _ := strings.Cut(w, "\t") // a description may follow
-		if !have[name] {
+		if !have[name] && strings.HasPrefix(name, typed) {
 			out = append(out, w)
 		}
 	}

@@ -15,7 +15,7 @@ func TestCompletion(t *testing.T) {
 	}{
 		{"commands", "at", []string{"attach"}, nil},
 		{"hidden commands are not offered", "mon", nil, nil},
-		{"containers that run", "stop w", []string{"web", "db"}, []string{"starting", "running", "stopping"}},
+		{"containers that run", "stop -", []string{"web", "db"}, []string{"starting", "running", "stopping"}},
 		{"containers not named yet", "rm web -", []string{"db"}, nil},
 		{"containers to start", "start -", []string{"web", "db"}, []string{"created", "exited"}},
 		{"containers of exec", "exec -", []string{"web", "db"}, []string{"running"}},

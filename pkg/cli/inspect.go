@@ -40,6 +40,8 @@ type inspectFlags struct {
 	kind   string
 	latest bool
 	size   bool
+
+	inStore bool // the command has made the image store usable already
 }
 
 func (f *inspectFlags) addFormat(flags *pflag.FlagSet) {
@@ -96,7 +98,7 @@ func newContainerInspectCommand(app *App) *cobra.Command {
 }
 
 func newImageInspectCommand(app *App) *cobra.Command {
-	opts := inspectFlags{kind: inspectImage}
+	opts := inspectFlags{kind: inspectImage, inStore: true}
 	cmd := withStore(&cobra.Command{
 		Use:     "inspect [options] IMAGE [IMAGE...]",
 		Short:   "Show all that is known of images",
@@ -173,8 +175,10 @@ func (app *App) inspectOne(ctx context.Context, f *inspectFlags, name string) (a
 			return nil, err
 		}
 	}
-	if err := app.enterStore(); err != nil { // an ordinary user's command begins anew here, once
-		return nil, err
+	if !f.inStore {
+		if err := app.enterStore(); err != nil { // an ordinary user's command begins anew here, once
+			return nil, err
+		}
 	}
 	eng, err := app.engine()
 	if err != nil {

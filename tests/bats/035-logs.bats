@@ -10,7 +10,7 @@ load helpers
 	assert "$stderr" = "err" "standard error"
 	run_vpod logs --tail 2 l
 	assert "$(printf '%s\n%s' "$output" "$stderr" | sort)" = $'err\nno newline'
-	run_vpod logs -n 0 l
+	run_vpod logs --tail 0 l
 	assert "$output$stderr" = ""
 	run_vpod logs --tail 100 l
 	assert "${#lines[@]}" -eq 6
