@@ -140,7 +140,7 @@ build() {
 
 	# The same bytes for the same inputs, whoever builds wherever.
 	KBUILD_BUILD_TIMESTAMP=$(date -u -r Makefile '+%Y-%m-%d %H:%M:%S UTC')
-	export LC_ALL=C KBUILD_BUILD_USER=vpod KBUILD_BUILD_HOST=vpod KBUILD_BUILD_TIMESTAMP
+	export LC_ALL=C KBUILD_BUILD_USER=vpod KBUILD_BUILD_HOST=vpod KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP
 	unset MAKEFLAGS MFLAGS MAKELEVEL KCONFIG_CONFIG ARCH CROSS_COMPILE
 
 	say "configuring"
