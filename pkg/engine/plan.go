@@ -134,7 +134,7 @@ func planMachine(spec container.Spec, host hostFacts) qemu.Machine {
 	case container.RootfsVirtiofs:
 		m.Shares = []qemu.Share{{Tag: rootShare, Kind: qemu.ShareVirtioFS}} // the monitor adds the socket
 	case container.Rootfs9p:
-		m.Shares = []qemu.Share{{Tag: rootShare, Kind: qemu.Share9P, Path: host.ShareDir, ReadOnly: spec.Rootfs.ReadOnly}}
+		m.Shares = []qemu.Share{{Tag: rootShare, Kind: qemu.Share9P, Path: host.ShareDir}} // mount points must be made, also below --read-only
 	}
 	return m
 }
