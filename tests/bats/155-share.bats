@@ -27,7 +27,7 @@ podman_here() {
 @test "vpod loads, buildah, skopeo and podman see it" {
 	run_logged buildah images
 	assert "$output" =~ "localhost/busybox"
-	run_logged skopeo inspect --config "containers-storage:$IMAGE"
+	run_logged skopeo inspect --config "$(store_name $IMAGE)"
 	assert "$output" =~ "FROM_IMAGE=yes"
 	podman_here images --format '{{.Repository}}:{{.Tag}}'
 	assert "$output" =~ "$IMAGE"

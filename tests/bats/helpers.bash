@@ -53,6 +53,11 @@ file_setup() {
 	# As Debian's: with it, ping needs no capability.
 	printf '[containers]\ndefault_sysctls = ["net.ipv4.ping_group_range=0 0"]\n' > "$T/conf/containers.conf"
 	export CONTAINERS_STORAGE_CONF=$T/conf/storage.conf
+	# For an ordinary user, Buildah does not take the store's place from there.
+	mkdir -p "$T/bin"
+	printf '#!/bin/sh\nexec %q --root %q --runroot %q --storage-driver overlay "$@"\n' "$(command -v buildah)" "$T/d" "$T/r" > "$T/bin/buildah"
+	chmod 0755 "$T/bin/buildah"
+	export PATH=$T/bin:$PATH
 	export CONTAINERS_REGISTRIES_CONF=$T/conf/registries.conf
 	export CONTAINERS_CONF=$T/conf/containers.conf
 	mkdir -p "$HOME/.config/containers"
@@ -170,6 +175,9 @@ on_terminal() {
 		"$VPOD" --root "$T/d" --runroot "$T/r" "$@"
 	output=${output//$'\r'/}
 }
+
+# store_name IMAGE prints skopeo's name of an image in that store.
+store_name() { echo "containers-storage:[overlay@$T/d+$T/r]$1"; }
 
 logged() { printf '%s %s\n' "$(is_rootless && echo '$' || echo '#')" "$*"; }
 
