@@ -14,6 +14,7 @@ import (
 	"vpod/pkg/image"
 	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
+	"vpod/pkg/store"
 )
 
 // What the record says is what was last written; what holds is what the
@@ -70,6 +71,11 @@ func (e *Engine) settle(ctx context.Context, c container.Container, files paths.
 	})
 	if errors.Is(err, errNoContainer) {
 		return c, true, nil
+	}
+	if errors.Is(err, store.ErrFull) {
+		// Whoever looks now sees the truth, and it is found out again once it can be
+		// written: ps and rm are what one needs on a full disk.
+		return updated, false, nil
 	}
 	if err != nil {
 		return c, false, fmt.Errorf("record how container %s ended: %w", c.Spec.Name, err)

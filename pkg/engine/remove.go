@@ -11,6 +11,7 @@ import (
 	"vpod/pkg/filelock"
 	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
+	"vpod/pkg/store"
 )
 
 // Remove removes containers with all they have on disk. Running ones are
@@ -88,7 +89,8 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	if errors.Is(err, errNoContainer) {
 		return true, removeFiles(files) // another command was faster
 	}
-	if err != nil {
+	// On a full disk the files go first, and make room for the rest.
+	if err != nil && !errors.Is(err, store.ErrFull) {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
 	if err := e.dropRootfs(ctx, c.Spec); err != nil {

@@ -19,6 +19,7 @@ var (
 	ErrNameInUse = errors.New("that name is already in use")
 	ErrAmbiguous = errors.New("the name or id fits more than one container")
 	ErrDamaged   = errors.New("database is damaged")
+	ErrFull      = errors.New("no space left on the disk")
 )
 
 // NotFoundError reports a name or id that fits no container; it is ErrNotFound.
@@ -136,7 +137,7 @@ func (s *Store) wrap(step string, err error) error {
 		return fmt.Errorf("%s: state database %s: %w: vpod must be able to write the file and its directory; make them writable, set XDG_DATA_HOME, or give --root",
 			step, s.path, err)
 	case sqlite3.ErrFull:
-		return fmt.Errorf("%s: state database %s: %w: free some space", step, s.path, err)
+		return fmt.Errorf("%s: state database %s: %w (%w): free some space, for example with `vpod rm`", step, s.path, ErrFull, err)
 	case sqlite3.ErrBusy:
 		return fmt.Errorf("%s: state database %s: %w: another vpod has held it for ten seconds; look for a stopped vpod process", step, s.path, err)
 	}
