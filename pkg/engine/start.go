@@ -110,12 +110,20 @@ func (e *Engine) start(ctx context.Context, spec container.Spec, opts StartOptio
 // reserve takes the operation lock of a container and makes its directories. The
 // lock comes first: without it, and without a row, sweep takes them for leftovers.
 func (e *Engine) reserve(ctx context.Context, files paths.Container) (*os.File, error) {
-	if err := os.MkdirAll(files.Run, 0o700); err != nil {
-		return nil, fmt.Errorf("create container directory: %w", err)
-	}
-	op, err := filelock.Lock(ctx, files.OpLock())
-	if err != nil {
-		return nil, err
+	var op *os.File
+	for attempt := 1; ; attempt++ {
+		if err := os.MkdirAll(files.Run, 0o700); err != nil {
+			return nil, fmt.Errorf("create container directory: %w", err)
+		}
+		var err error
+		op, err = filelock.Lock(ctx, files.OpLock())
+		if err == nil {
+			break
+		}
+		// A sweep may have taken the directory for a leftover: the lock was free.
+		if !errors.Is(err, fs.ErrNotExist) || attempt == 100 {
+			return nil, err
+		}
 	}
 	if err := files.Make(); err != nil {
 		op.Close()

@@ -70,7 +70,7 @@ func ownTempDir(parent string) (*tempDir, error) {
 	left, _ := filepath.Glob(filepath.Join(parent, "copy-*.lock"))
 	for _, path := range left {
 		lock, err := filelock.TryLock(path)
-		if errors.Is(err, filelock.ErrHeld) {
+		if errors.Is(err, filelock.ErrHeld) || errors.Is(err, os.ErrNotExist) { // or another one was faster
 			continue
 		}
 		if err != nil {
@@ -83,7 +83,7 @@ func ownTempDir(parent string) (*tempDir, error) {
 	for i := 0; ; i++ {
 		path := filepath.Join(parent, fmt.Sprintf("copy-%d-%d", os.Getpid(), i))
 		lock, err := filelock.TryLock(path + ".lock")
-		if errors.Is(err, filelock.ErrHeld) {
+		if errors.Is(err, filelock.ErrHeld) || errors.Is(err, os.ErrNotExist) { // taken for a leftover before it was locked
 			continue
 		}
 		if err != nil {

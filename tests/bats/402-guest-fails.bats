@@ -4,7 +4,9 @@
 load helpers
 
 # The guest's kernel has no sysrq. It panics when it is told to and memory ends.
-PANIC='echo 2 > /proc/sys/vm/panic_on_oom; exec tail -c 1000000000 /dev/zero'
+# What eats it grows in small steps: one large request would be refused.
+EAT='exec awk "BEGIN { s = sprintf(\"%65536s\", \"x\"); for (i = 0; ; i++) a[i] = s i }"'
+PANIC="echo 2 > /proc/sys/vm/panic_on_oom; $EAT"
 
 @test "guest panic: exit code 125 and the console's tail" {
 	run_vpod 125 run --name panic -m 128m --privileged --network none $IMAGE sh -c "echo before; $PANIC"
@@ -24,7 +26,7 @@ PANIC='echo 2 > /proc/sys/vm/panic_on_oom; exec tail -c 1000000000 /dev/zero'
 }
 
 @test "guest out of memory: 137, OOMKilled" {
-	run_vpod 137 run --name oom -m 128m --network none $IMAGE sh -c 'echo before; exec tail -c 1000000000 /dev/zero'
+	run_vpod 137 run --name oom -m 128m --network none $IMAGE sh -c "echo before; $EAT"
 	assert "$output" = before
 	assert "$(inspect_field oom '{{.State.OOMKilled}}')" = true
 	run_vpod run --name fine -m 128m --network none $IMAGE true
@@ -33,7 +35,7 @@ PANIC='echo 2 > /proc/sys/vm/panic_on_oom; exec tail -c 1000000000 /dev/zero'
 
 @test "a process that is killed for want of memory takes not the container" {
 	run_vpod run --detach --name box -m 128m --network none $IMAGE sleep 1000
-	run_vpod 137 exec box tail -c 1000000000 /dev/zero
+	run_vpod 137 exec box sh -c "$EAT"
 	run_vpod exec box echo alive
 	assert "$output" = alive
 }

@@ -4,12 +4,12 @@
 load helpers
 
 @test "--network none: the loopback interface alone" {
-	run_vpod run --rm --network none $IMAGE sh -c 'ls /sys/class/net; ip -4 addr show lo | grep -c "inet 127.0.0.1/8"; ip route | wc -l; ping -c 1 -W 2 127.0.0.1 > /dev/null && echo pong'
+	run_vpod run --rm --network none --cap-add NET_RAW $IMAGE sh -c 'ls /sys/class/net; ip -4 addr show lo | grep -c "inet 127.0.0.1/8"; ip route | wc -l; ping -c 1 -W 2 127.0.0.1 > /dev/null && echo pong'
 	assert "$output" = $'lo\n1\n0\npong'
 }
 
 @test "default network: address, route, name servers, host name" {
-	run_vpod run --rm --hostname box $IMAGE sh -c '
+	run_vpod run --rm --hostname box --cap-add NET_RAW $IMAGE sh -c '
 		ip -4 -o addr show scope global | wc -l; ip -4 route show default | grep -c via
 		gw=$(ip -4 route show default | awk "{print \$3}"); ping -c 1 -W 5 $gw > /dev/null && echo gateway; grep -c ^nameserver /etc/resolv.conf; grep -w box /etc/hosts | wc -l'
 	assert "${lines[0]}" = 1 "addresses"
