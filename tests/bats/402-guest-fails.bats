@@ -3,7 +3,8 @@
 
 load helpers
 
-# The guest's kernel has no sysrq. It panics when it is told to and memory ends.
+# The guest's kernel has no sysrq. It panics when it is told to and memory ends:
+# tail wants 100 MiB, which a machine of 128m has, but not free.
 # What eats it grows in small steps: one large request would be refused.
 EAT='exec awk "BEGIN { s = sprintf(\"%65536s\", \"x\"); for (i = 0; ; i++) a[i] = s i }"'
 PANIC="echo 2 > /proc/sys/vm/panic_on_oom; $EAT"

@@ -19,6 +19,11 @@ load helpers
 	assert "${lines[4]}" -ge 1 "own name in /etc/hosts"
 }
 
+@test "ping needs no capability where containers.conf allows it" {
+	run_vpod run --rm --network none $IMAGE cat /proc/sys/net/ipv4/ping_group_range
+	assert "$output" =~ '^0[[:space:]]+0$'
+}
+
 @test "default network: each container has its own MAC address" {
 	run_vpod run --rm $IMAGE sh -c 'cat /sys/class/net/e*/address'
 	first=$output

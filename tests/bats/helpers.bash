@@ -50,8 +50,7 @@ file_setup() {
 		runroot = "$T/r"
 	CONF
 	printf 'unqualified-search-registries = []\nshort-name-mode = "disabled"\n' > "$T/conf/registries.conf"
-	# As Debian's: with it, ping needs no capability.
-	printf '[containers]\ndefault_sysctls = ["net.ipv4.ping_group_range=0 0"]\n' > "$T/conf/containers.conf"
+	printf '[containers]\ndefault_sysctls = ["net.ipv4.ping_group_range=0 0"]\n' > "$T/conf/containers.conf" # as Debian's
 	export CONTAINERS_STORAGE_CONF=$T/conf/storage.conf
 	# For an ordinary user, Buildah does not take the store's place from there.
 	mkdir -p "$T/bin"
@@ -182,8 +181,8 @@ store_name() { echo "containers-storage:[overlay@$T/d+$T/r]$1"; }
 logged() { printf '%s %s\n' "$(is_rootless && echo '$' || echo '#')" "$*"; }
 
 log_result() {
-	[ -z "$output" ] || printf '%s\n' "$output" | cut -c -400 | sed '60{s/.*/…/;q}'
-	[ -z "$stderr" ] || printf '%s\n' "$stderr" | cut -c -400 | sed '60{s/.*/…/;q}' | sed 's/^/2> /'
+	[ -z "$output" ] || printf '%s\n' "$output" | cut -c -300 | sed '40{s/.*/…/;q}'
+	[ -z "$stderr" ] || printf '%s\n' "$stderr" | cut -c -300 | sed '40{s/.*/…/;q}' | sed 's/^/2> /'
 	[ "$status" -eq 0 ] || printf '[ exit code %d ]\n' "$status"
 }
 
