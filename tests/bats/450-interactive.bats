@@ -14,7 +14,7 @@ load helpers
 }
 
 @test "vpod run -it: Ctrl-C, Ctrl-D and job control are the guest's" {
-	on_terminal --expect '# ' --send 'sleep 1000\r' --pause 0.5 --send '\x03' --send 'echo alive $((6*7))\r' --expect 'alive 42' --send '\x04' --exit 0 -- \
+	on_terminal --expect '# ' --send 'sleep 1000\r' --pause 0.5 --send '\x03' --send 'echo alive $((6*7))\r' --expect 'alive 42' --expect '# ' --pause 0.5 --send '\x04' --exit 0 -- \
 		run -it --rm --network none $IMAGE sh
 	on_terminal --expect '# ' --send 'cat\r' --expect 'cat\r\n' --pause 0.5 --send 'typed\r' --expect 'typed\r\n.*typed' --send '\x04' --send 'exit\r' -- run -it --rm --network none $IMAGE sh
 }
