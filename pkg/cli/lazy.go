@@ -22,7 +22,9 @@ func (app *App) lazily(cmd *cobra.Command, addOptions func()) {
 // the shell asks for completions or the user for help on some command, for these
 // look at others than the one they name first.
 func (app *App) prepare(root *cobra.Command, args []string) {
-	completes := func(arg string) bool { return arg == cobra.ShellCompRequestCmd || arg == cobra.ShellCompNoDescRequestCmd }
+	completes := func(arg string) bool {
+		return arg == cobra.ShellCompRequestCmd || arg == cobra.ShellCompNoDescRequestCmd
+	}
 	if slices.ContainsFunc(args, completes) || len(args) > 0 && args[0] == "help" {
 		app.prepareAll(root)
 		return
