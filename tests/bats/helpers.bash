@@ -98,9 +98,11 @@ is_rootless() { [ "$(id -u)" -ne 0 ]; }
 skip_if_rootless() { ! is_rootless || skip "needs root: $1"; }
 skip_unless_rootless() { is_rootless || skip "for ordinary users: $1"; }
 
-# remove_dir removes a directory that may hold files of the user's subordinate ids.
+# remove_dir removes a directory that may hold files of the user's subordinate ids
+# and directories nobody may write to, as layers do.
 remove_dir() {
-	rm -rf "$1" 2>/dev/null || buildah unshare rm -rf "$1"
+	rm -rf "$1" 2>/dev/null || unshare --user --map-root-user --map-auto rm -rf "$1"
+	[ ! -e "$1" ] || die "$1 could not be removed"
 }
 
 ### Running vpod ###############################################################
