@@ -65,7 +65,7 @@ func newFilter(key, value string) (filterFunc, error) {
 		if want == "stopped" {
 			want = string(container.Exited)
 		}
-		known := slices.Contains(container.States(), container.State(want)) || want == "restarting" || want == "paused"
+		known := slices.Contains(container.States(), container.State(want)) || want == restarting || want == "paused"
 		if !known {
 			return nil, fmt.Errorf("invalid filter status=%s: the states are created, starting, running, restarting, stopping, exited, removing", value)
 		}

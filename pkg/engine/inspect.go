@@ -229,7 +229,7 @@ func inspect(row Listed, files paths.Container, imageDisk string) (*ContainerIns
 		EffectiveCaps: spec.Process.Capabilities, BoundingCaps: spec.Process.Capabilities,
 		State: InspectState{
 			OciVersion: specs.Version, Status: row.ShownState(), Running: row.Running(),
-			Restarting: row.Live.State == "restarting", OOMKilled: record.OOMKilled,
+			Restarting: row.Live.State == restarting, OOMKilled: record.OOMKilled,
 			Pid: row.Live.QEMUPID, ConmonPid: row.Live.MonitorPID,
 			ExitCode: record.ExitCode, Error: record.Error,
 			StartedAt: record.StartedAt, FinishedAt: record.FinishedAt,

@@ -84,6 +84,9 @@ func listed(c container.Container, live *monitor.Status) Listed {
 	if row.Live.StartedAt.IsZero() {
 		row.Live.StartedAt = c.Record.StartedAt
 	}
+	if live.State == restarting { // the record learns of it at the end
+		row.Record.ExitCode = live.ExitCode
+	}
 	return row
 }
 

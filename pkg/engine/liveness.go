@@ -133,6 +133,9 @@ func applyExit(r *container.Record, exit *monitor.Exit, exitErr error, now time.
 	}
 }
 
+// restarting is what a monitor says of itself between two runs.
+const restarting = "restarting"
+
 // readStatus reads what a living monitor says. Between taking the lock and the
 // first status there is nothing to read yet: that is "starting".
 func readStatus(files paths.Container) (*monitor.Status, error) {

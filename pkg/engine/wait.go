@@ -48,7 +48,7 @@ func (e *Engine) Wait(ctx context.Context, sel Selection, opts WaitOptions) ([]i
 }
 
 // waitConditions are the words --condition takes.
-var waitConditions = []string{"created", "exited", "removing", "running", "starting", "restarting", "stopped", "stopping"}
+var waitConditions = []string{"created", "exited", "removing", "running", "starting", restarting, "stopped", "stopping"}
 
 // ends reports whether a condition is that the container has ended.
 func ends(condition string) bool { return condition == "stopped" || condition == "exited" }
@@ -106,19 +106,17 @@ func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
 	if err != nil && !errors.Is(err, monitor.ErrGone) {
 		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, err)
 	}
-	lost := err != nil
+	ended := err == nil && !exit.Restarts
 	now, live, err := e.find(ctx, c.Spec.ID) // settles the record
-	again := err == nil && live != nil && (c.live.MonitorPID == 0 || live.MonitorPID == c.live.MonitorPID)
 	switch {
-	case !lost && again: // by its restart policy: that was not its end
-	case !lost && (err == nil || errors.Is(err, errNoContainer)):
+	case ended && (err == nil || errors.Is(err, errNoContainer)):
 		return exit.ExitCode, nil
 	case err != nil:
 		return -1, err
 	case live == nil:
 		return now.Record.ExitCode, nil
 	}
-	// It waits to be restarted, does not listen yet, or has not let go of the lock yet.
+	// It is restarted by its policy, does not listen yet, or has not let go of the lock yet.
 	select {
 	case <-ctx.Done():
 		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())

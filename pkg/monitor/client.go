@@ -57,7 +57,9 @@ type Streams struct {
 }
 
 // Attach connects to the container's streams through the attach socket at path
-// and returns how the container ended, once all it printed has been written.
+// and returns how the container ended, once all it printed has been written. A
+// container that is started again by its policy ends the attachment, too
+// (Exit.Restarts).
 //
 // Errors: ErrDetached; ErrGone; *RefusedError; *LostError; a failure of Stdout
 // or Stderr; ctx's, which detaches. A Read of Stdin that is under way when

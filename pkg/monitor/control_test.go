@@ -198,7 +198,7 @@ func TestRestarts(t *testing.T) {
 	h.expect(ReportReady)
 	a := h.attach(Streams{})
 	h.goAhead()
-	if a.wait(t); a.exit.ExitCode != 1 || a.out.String() != "run\n" {
+	if a.wait(t); a.exit.ExitCode != 1 || a.out.String() != "run\n" || !a.exit.Restarts {
 		t.Errorf("the client of the first run got %+v and %q", a.exit, a.out.String())
 	}
 	x := h.wait()
@@ -216,11 +216,15 @@ func TestStopDuringBackoff(t *testing.T) {
 	h.tune = func(s *supervisor) {
 		s.restartIn = func(time.Duration, time.Duration) time.Duration { return time.Hour }
 	}
-	h.run()
-	eventually(t, "status restarting", func() bool { return h.status().State == "restarting" })
-	if s := h.status(); s.RestartCount != 1 || s.ExitCode != 7 || s.QEMUPID != 0 {
+	h.start()
+	h.expect(ReportReady)
+	a := h.attach(Streams{})
+	h.goAhead()
+	a.wait(t) // told after the status says so
+	if s := h.status(); s.State != "restarting" || s.RestartCount != 1 || s.ExitCode != 7 || s.QEMUPID != 0 {
 		t.Errorf("status %+v", s)
 	}
+	b := h.attach(Streams{})
 	var refused *RefusedError
 	if err := Kill(t.Context(), h.files.AttachSocket(), testID, 1, false); !errors.As(err, &refused) {
 		t.Errorf("Kill = %v, want a refusal", err)
@@ -232,6 +236,9 @@ func TestStopDuringBackoff(t *testing.T) {
 	}
 	if err := Stop(t.Context(), h.files.AttachSocket(), testID, StopOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	if b.wait(t); b.exit.ExitCode != 7 || b.exit.Restarts {
+		t.Errorf("the client that waited for the next run got %+v, want the end", b.exit)
 	}
 	if x := h.wait(); x.ExitCode != 7 || !x.StoppedByUser || x.RestartCount != 0 {
 		t.Errorf("exit record %+v", x)

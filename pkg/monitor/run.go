@@ -218,12 +218,12 @@ func (s *supervisor) supervise(ctx context.Context) error {
 		if err := writeJSON(s.files.Exit(), out.exit, true); err != nil {
 			s.log.Error("write exit record", "error", err)
 		}
-		s.streams.exit(out.exit, false)
 		wait = s.restartIn(out.ran, wait)
 		s.tell(func(st *Status) {
 			st.State, st.QEMUPID, st.ExitCode = statusRestarting, 0, out.exit.ExitCode
 			st.RestartCount++
 		})
+		s.streams.exit(out.exit, false)
 		s.log.Info("restart", "in", wait, "count", out.exit.RestartCount+1)
 		if !s.sleep(wait) {
 			out.exit.StoppedByUser = s.wasByUser()

@@ -19,6 +19,7 @@ type Status struct {
 	ExitCode     int       `json:"exitCode,omitempty"` // of the run before, while restarting
 	Accel        string    `json:"accel,omitempty"`
 	Board        string    `json:"board,omitempty"`
+	Template     string    `json:"template,omitempty"` // key of the one the machine was started from; "" is a cold boot
 	Kernel       string    `json:"kernel,omitempty"` // uname -r, as the agent said; untrusted text
 	Ports        []Port    `json:"ports,omitempty"`  // as bound on the host
 }
@@ -55,6 +56,10 @@ type Exit struct {
 	RestartCount  int       `json:"restartCount,omitempty"`
 	StoppedByUser bool      `json:"stoppedByUser,omitempty"`
 	Error         string    `json:"error,omitempty"` // why the machine ended, when not by its first process
+
+	// Restarts says, in exit frames alone, that this was not the container's end:
+	// its policy has it started again.
+	Restarts bool `json:"restarts,omitempty"`
 }
 
 // States of a Status.

@@ -110,6 +110,7 @@ func (s *streams) exit(e Exit, final bool) []*client {
 	clear(s.clients)
 	s.ended = s.ended || final
 	s.mu.Unlock()
+	e.Restarts = !final
 	body, err := json.Marshal(e)
 	if err != nil {
 		s.slog.Error("encode exit frame", "error", err) // an Exit always encodes

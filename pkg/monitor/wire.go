@@ -25,6 +25,7 @@ const GoLine = "go\n"
 const (
 	ReportReady   = "ready"   // the machine is up and the attach socket serves; waiting for GoLine
 	ReportStarted = "started" // the first process runs
+	ReportNotice  = "notice"  // something the user should know, in Error; the start goes on
 	ReportFailed  = "failed"  // nothing runs; Error and ExitCode say why; the monitor ends
 )
 
@@ -81,7 +82,7 @@ const (
 	FrameSignal   FrameKind = 's' // to the monitor: agentproto.SignalRequest
 	FrameStdout   FrameKind = '1' // from the monitor: bytes
 	FrameStderr   FrameKind = '2' // from the monitor: bytes
-	FrameExit     FrameKind = 'x' // from the monitor, last: Exit; everything printed has come before
+	FrameExit     FrameKind = 'x' // from the monitor, last: Exit of this run; everything printed has come before
 	FrameLost     FrameKind = 'l' // from the monitor, last: text saying why this client was dropped
 )
 

@@ -34,6 +34,16 @@ restarted() { [ "$(inspect_field "$1" '{{.RestartCount}}')" -ge "$2" ]; }
 	assert "$(inspect_field ok '{{.RestartCount}}')" = 0
 }
 
+@test "vpod run --restart: in the foreground it ends with the first run, wait with the last" {
+	run_vpod 1 run --name f --restart on-failure:1 --network none $IMAGE sh -c 'echo x >> /runs; cat /runs; exit $(wc -l < /runs)'
+	assert "$output" = x "what the first run printed"
+	run_vpod ps --all --format '{{.Status}}'
+	assert "$output" =~ '^(Restarting \(1\)|Starting|Up .*|Exited \(2\) .*)$'
+	run_vpod wait f
+	assert "$output" = 2
+	assert "$(inspect_field f '{{.RestartCount}}')" = 1
+}
+
 @test "vpod run --restart always: until it is stopped" {
 	run_vpod run --detach --name a --restart always --network none $IMAGE sh -c 'echo run; sleep 0.5'
 	wait_until 60 restarted a 2
