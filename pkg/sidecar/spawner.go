@@ -21,6 +21,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Command is a process to start.
@@ -31,6 +33,12 @@ type Command struct {
 	Dir   string     // working directory; "" is "/", so that no file system is kept busy
 	Env   []string   // nil is defaultEnv: nothing of the user's environment steers the process
 	Files []*os.File // become descriptors 3, 4, …; the caller closes its own once Start has returned
+
+	// Protect are files, on which the process's fallocate calls succeed and do
+	// nothing, so that it makes no holes in them; see CanProtect and holeGuard. The
+	// process gets PR_SET_NO_NEW_PRIVS. The caller may close its own once Start has
+	// returned.
+	Protect []*os.File
 
 	// StderrTailBytes is how much of the end of standard error is kept; 0 is
 	// defaultTailBytes. Standard input and output are /dev/null.
@@ -61,6 +69,7 @@ type Spawner struct {
 	closed   chan struct{}
 	ended    chan struct{} // the thread is about to be gone
 	once     sync.Once
+	guarded  guardedThreads
 }
 
 // NewSpawner starts the thread. Close ends it and everything it has started.
@@ -77,6 +86,24 @@ func NewSpawner() *Spawner {
 // run is the thread. It is never unlocked: the runtime ends it when run returns.
 func (s *Spawner) run() {
 	runtime.LockOSThread()
+	if unix.Gettid() == os.Getpid() {
+		// The process's first thread is the one the runtime never ends. While we hold
+		// it, the next goroutine is on another.
+		held := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(held)
+			s.serve()
+		}()
+		<-held
+		runtime.UnlockOSThread()
+		return
+	}
+	s.serve()
+}
+
+// serve does what is asked for until Close.
+func (s *Spawner) serve() {
 	defer close(s.ended)
 	for {
 		select {
@@ -92,7 +119,20 @@ func (s *Spawner) run() {
 // by the kernel). It may be called more than once.
 func (s *Spawner) Close() {
 	s.once.Do(func() { close(s.closed) })
+	s.closeGuarded()
 	<-s.ended
+}
+
+// do runs f on the thread and waits for its end; false when the Spawner is closed.
+func (s *Spawner) do(f func()) bool {
+	done := make(chan struct{})
+	select {
+	case s.requests <- func() { defer close(done); f() }:
+		<-done
+		return true
+	case <-s.closed:
+		return false
+	}
 }
 
 // Start starts a process. ctx bounds the start alone, not the process's life.
@@ -104,8 +144,21 @@ func (s *Spawner) Start(ctx context.Context, c Command) (*Process, error) {
 	if c.Name == "" {
 		c.Name = filepath.Base(c.Path)
 	}
-	if err := ctx.Err(); err != nil {
+	launch := s.launch
+	if len(c.Protect) > 0 {
+		launch = s.startProtected
+	}
+	p, err := launch(ctx, c)
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	return p, nil
+}
+
+// launch starts a process on the thread. Its errors do not name the process.
+func (s *Spawner) launch(ctx context.Context, c Command) (*Process, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	p := &Process{name: c.Name, tail: newTail(c.StderrTailBytes), done: make(chan struct{})}
 	cmd := &exec.Cmd{
@@ -128,12 +181,12 @@ func (s *Spawner) Start(ctx context.Context, c Command) (*Process, error) {
 	select {
 	case s.requests <- func() { started <- cmd.Start() }:
 	case <-s.closed:
-		return nil, fmt.Errorf("start %s: %w", c.Name, ErrSpawnerClosed)
+		return nil, ErrSpawnerClosed
 	case <-ctx.Done():
-		return nil, fmt.Errorf("start %s: %w", c.Name, ctx.Err())
+		return nil, ctx.Err()
 	}
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+		return nil, err
 	}
 	p.cmd = cmd
 	go p.wait()

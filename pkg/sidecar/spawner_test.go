@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	if line := os.Getenv(monitorEnv); line != "" {
 		monitorMain(strings.Fields(line))
 	}
+	if os.Getenv(punchEnv) != "" {
+		punchMain()
+	}
 	os.Exit(m.Run())
 }
 
@@ -213,8 +216,12 @@ func TestDiesWithMonitor(t *testing.T) {
 func monitorMain(argv []string) {
 	s := NewSpawner()
 	start := func() (*Process, error) {
-		if argv[0] != "passt" {
+		switch argv[0] {
+		case "protected":
+			return s.Start(context.Background(), Command{Path: argv[1], Args: argv[2:], Protect: []*os.File{os.Stdin}})
+		default:
 			return s.Start(context.Background(), Command{Path: argv[0], Args: argv[1:]})
+		case "passt":
 		}
 		p, err := StartPasst(context.Background(), s, testPasst(argv[1]))
 		if err != nil {
