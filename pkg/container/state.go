@@ -12,7 +12,7 @@ type State string
 // The states. The record stores the last one written; a container is running
 // only while its monitor holds the container's liveness lock.
 const (
-	Created  State = "created"  // never started
+	Created  State = "created"  // its command never ran
 	Starting State = "starting" // the machine is being started
 	Running  State = "running"  // its first process runs, or is about to be restarted
 	Stopping State = "stopping" // stop was asked for
@@ -24,7 +24,7 @@ const (
 // prints it and a test compares the two.
 var transitions = map[State][]State{
 	Created:  {Starting, Removing},
-	Starting: {Running, Exited, Stopping},
+	Starting: {Running, Exited, Stopping, Created},
 	Running:  {Stopping, Exited},
 	Stopping: {Exited},
 	Exited:   {Starting, Removing},

@@ -10,7 +10,7 @@ import (
 func TestTransitions(t *testing.T) {
 	allowed := map[[2]State]bool{
 		{Created, Starting}: true, {Created, Removing}: true,
-		{Starting, Running}: true, {Starting, Exited}: true, {Starting, Stopping}: true,
+		{Starting, Running}: true, {Starting, Exited}: true, {Starting, Stopping}: true, {Starting, Created}: true,
 		{Running, Stopping}: true, {Running, Exited}: true,
 		{Stopping, Exited}: true,
 		{Exited, Starting}: true, {Exited, Removing}: true,

@@ -118,7 +118,7 @@ func (e *Engine) exitOfLost(ctx context.Context, spec container.Spec) (int, erro
 	exit, exitErr := readExit(files)
 	var r container.Record
 	r.State = container.Running
-	applyExit(&r, exit, exitErr, spec.Created)
+	applyExit(&r, spec, exit, exitErr, spec.Created)
 	if _, _, err := e.find(ctx, spec.ID); err != nil && !errors.Is(err, errNoContainer) {
 		return ExitOwnFailure, err
 	}

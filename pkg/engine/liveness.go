@@ -65,7 +65,7 @@ func (e *Engine) settle(ctx context.Context, c container.Container, files paths.
 	}
 	updated := c
 	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error {
-		err := settleRecord(r, files)
+		err := settleRecord(r, c.Spec, files)
 		updated.Record = *r
 		return err
 	})
@@ -87,7 +87,7 @@ func (e *Engine) settle(ctx context.Context, c container.Container, files paths.
 // that starts the container has the lock before it writes "starting", and writes
 // that only over a settled record. So what lies on disk now is of the run that
 // the record tells of, and nobody makes anything new of it meanwhile.
-func settleRecord(r *container.Record, files paths.Container) error {
+func settleRecord(r *container.Record, spec container.Spec, files paths.Container) error {
 	if !r.State.Live() {
 		return nil // another command has settled it
 	}
@@ -95,7 +95,7 @@ func settleRecord(r *container.Record, files paths.Container) error {
 		return err
 	}
 	exit, exitErr := readExit(files)
-	applyExit(r, exit, exitErr, time.Now().Round(0).UTC())
+	applyExit(r, spec, exit, exitErr, time.Now().Round(0).UTC())
 	clearRunFiles(files)
 	return nil
 }
@@ -106,8 +106,17 @@ const lostMonitorExit = 137
 
 // applyExit turns what the monitor left into the record. exitErr is what
 // reading exit.json gave.
-func applyExit(r *container.Record, exit *monitor.Exit, exitErr error, now time.Time) {
-	wasStarting := r.State == container.Starting
+func applyExit(r *container.Record, spec container.Spec, exit *monitor.Exit, exitErr error, now time.Time) {
+	if r.State == container.Starting {
+		switch {
+		case errors.Is(exitErr, fs.ErrNotExist):
+			neverRan(r, spec, ExitOwnFailure, "the command that started it was interrupted", now)
+			return
+		case exitErr == nil && exit.StartedAt.IsZero():
+			neverRan(r, spec, exit.ExitCode, exit.Error, exit.FinishedAt)
+			return
+		}
+	}
 	r.State = container.Exited
 	if exitErr == nil {
 		if !exit.StartedAt.IsZero() {
@@ -124,12 +133,24 @@ func applyExit(r *container.Record, exit *monitor.Exit, exitErr error, now time.
 	r.FinishedAt = now
 	r.ExitCode = lostMonitorExit
 	r.Error = "its monitor was killed, and the machine with it"
-	if wasStarting {
-		r.ExitCode = ExitOwnFailure
-		r.Error = "the command that started it was interrupted"
-	}
 	if !errors.Is(exitErr, fs.ErrNotExist) {
 		r.Error = fmt.Sprintf("its exit record cannot be read: %v", exitErr)
+	}
+}
+
+// neverRan is what becomes of a record that says starting when the first process
+// did not come to run: as in Podman the container stays what it was, created or
+// ended as it last did, and only the reason is new. One that is to be removed at
+// its end has reached it.
+func neverRan(r *container.Record, spec container.Spec, code int, why string, now time.Time) {
+	r.Error = why
+	if spec.AutoRemove {
+		r.State, r.ExitCode, r.FinishedAt = container.Exited, code, now
+		return
+	}
+	r.State = container.Exited
+	if r.FinishedAt.IsZero() {
+		r.State = container.Created
 	}
 }
 

@@ -73,7 +73,6 @@ func TestRecordedRunningIsNotRunning(t *testing.T) {
 		{"its machine was lost", container.Running, &monitor.Exit{ExitCode: 125, Error: "guest panic", FinishedAt: time.Now()}, 125, "guest panic"},
 		{"its monitor was killed", container.Running, nil, 137, "its monitor was killed"},
 		{"while it was stopped", container.Stopping, nil, 137, "its monitor was killed"},
-		{"its start was interrupted", container.Starting, nil, 125, "interrupted"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := testEngine(t)
@@ -95,6 +94,67 @@ func TestRecordedRunningIsNotRunning(t *testing.T) {
 			again, _, err := e.find(t.Context(), "web")
 			if err != nil || again.Record != c.Record {
 				t.Errorf("the second look differs: %+v, %v; want %+v", again.Record, err, c.Record)
+			}
+		})
+	}
+}
+
+// A container whose command did not come to run stays what it was.
+func TestFailedStartChangesNothing(t *testing.T) {
+	ended := time.Now().Add(-time.Hour).Round(0).UTC()
+	for _, tt := range []struct {
+		name      string
+		before    container.Record
+		auto      bool
+		exit      *monitor.Exit // what the monitor left; nil with told: the command was told by it, else nobody was
+		told      bool
+		want      container.State
+		wantCode  int
+		wantError string
+	}{
+		{"new, interrupted", container.Record{}, false, nil, false, container.Created, 0, "interrupted"},
+		{"new, found by another command", container.Record{}, false, &monitor.Exit{ExitCode: 127, Error: "no such file", FinishedAt: time.Now()}, false, container.Created, 0, "no such file"},
+		{"new, told", container.Record{}, false, nil, true, container.Created, 0, "no such file"},
+		{"ended before, interrupted", container.Record{ExitCode: 5, FinishedAt: ended}, false, nil, false, container.Exited, 5, "interrupted"},
+		{"ended before, told", container.Record{ExitCode: 5, FinishedAt: ended}, false, nil, true, container.Exited, 5, "no such file"},
+		{"ran for a moment", container.Record{}, false, &monitor.Exit{ExitCode: 3, StartedAt: ended, FinishedAt: ended}, false, container.Exited, 3, ""},
+		{"to be removed", container.Record{}, true, nil, true, "", 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := testEngine(t)
+			spec := testSpec()
+			spec.AutoRemove = tt.auto
+			files := addContainer(t, e, spec, container.Starting)
+			err := e.setState(t.Context(), spec.ID, func(r *container.Record) {
+				r.ExitCode, r.FinishedAt, r.StartedAt = tt.before.ExitCode, tt.before.FinishedAt, time.Time{}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.exit != nil {
+				writeJSON(t, files.Exit(), tt.exit)
+			}
+			if tt.told {
+				if err := e.startFailed(t.Context(), spec, &ExitError{Code: 127, Err: errors.New("no such file")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c, _, err := e.find(t.Context(), "web")
+			if tt.want == "" {
+				if !errors.Is(err, errNoContainer) {
+					t.Errorf("found %+v, %v; want it removed", c.Record, err)
+				}
+				return
+			}
+			if r := c.Record; err != nil || r.State != tt.want || r.ExitCode != tt.wantCode || !strings.Contains(r.Error, tt.wantError) || (r.Error == "") != (tt.wantError == "") {
+				t.Errorf("found %+v, %v; want %s, code %d, error with %q", r, err, tt.want, tt.wantCode, tt.wantError)
+			}
+			if tt.want == container.Created {
+				// Nothing to wait for, and nothing in the way of another start.
+				codes, _ := e.Wait(t.Context(), Selection{Names: []string{"web"}}, WaitOptions{})
+				if len(codes) != 1 || codes[0] != 0 || requireState(c, "start", "", container.Created) != nil {
+					t.Errorf("Wait = %v, want 0", codes)
+				}
 			}
 		})
 	}

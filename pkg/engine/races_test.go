@@ -131,8 +131,8 @@ func TestStopWhileStarting(t *testing.T) {
 		t.Fatalf("Stop = %+v", got)
 	}
 	c, live, err := e.find(t.Context(), "web")
-	if err != nil || live != nil || c.Record.State != container.Exited {
-		t.Errorf("after it: %s, %v, %v; want exited", c.Record.State, live, err)
+	if err != nil || live != nil || c.Record.State != container.Created {
+		t.Errorf("after it: %s, %v, %v; want created", c.Record.State, live, err)
 	}
 }
 

@@ -82,7 +82,7 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	if err != nil {
 		return false, err
 	}
-	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error { return settleRecord(r, files) })
+	err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error { return settleRecord(r, c.Spec, files) })
 	if err == nil {
 		err = db.Update(ctx, c.Spec.ID, func(r *container.Record) error { r.State = container.Removing; return nil })
 	}

@@ -172,7 +172,6 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 	if err := writeLaunch(files.Launch(), orders); err != nil {
 		return nil, err
 	}
-	before := c.Record
 	if err := e.setState(ctx, spec.ID, func(r *container.Record) {
 		r.State = container.Starting
 		r.Error = ""
@@ -182,14 +181,14 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 	}
 	m, err := spawnMonitor(files, lock)
 	if err != nil {
-		return nil, errors.Join(err, e.startFailed(ctx, spec.ID, before, err))
+		return nil, errors.Join(err, e.startFailed(ctx, spec, err))
 	}
 	defer m.Close()
 	s, err := e.handshake(ctx, m, c, files, streams)
 	if err != nil {
 		lock.Close()
 		m.Close()
-		return nil, errors.Join(err, e.endFailed(ctx, spec, files), e.startFailed(ctx, spec.ID, before, err))
+		return nil, errors.Join(err, e.endFailed(ctx, spec, files), e.startFailed(ctx, spec, err))
 	}
 	// Written down also for a user who has lost patience by now: it runs.
 	err = e.setState(context.WithoutCancel(ctx), spec.ID, func(r *container.Record) {
@@ -245,17 +244,12 @@ func (e *Engine) endFailed(ctx context.Context, spec container.Spec, files paths
 }
 
 // startFailed writes down that a start did not succeed. The caller reports why.
-func (e *Engine) startFailed(ctx context.Context, id string, before container.Record, cause error) error {
+func (e *Engine) startFailed(ctx context.Context, spec container.Spec, cause error) error {
 	ctx = context.WithoutCancel(ctx)
-	err := e.setState(ctx, id, func(r *container.Record) {
-		if r.State != container.Starting {
-			return
+	err := e.setState(ctx, spec.ID, func(r *container.Record) {
+		if r.State == container.Starting {
+			neverRan(r, spec, exitCodeOf(cause), cause.Error(), time.Now())
 		}
-		r.State = container.Exited
-		r.StartedAt = before.StartedAt
-		r.FinishedAt = time.Now()
-		r.ExitCode = exitCodeOf(cause)
-		r.Error = cause.Error()
 	})
 	if errors.Is(err, errNoContainer) {
 		return nil

@@ -90,12 +90,10 @@ func (e *Engine) waitOne(ctx context.Context, c chosen, opts WaitOptions) (int, 
 }
 
 // waitEnd waits for the end of a container, also of one that is removed by it:
-// the monitor tells the exit to whoever is attached.
+// the monitor tells the exit to whoever is attached. One that never ran has
+// nothing to wait for, as in Podman.
 func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
 	if c.live == nil {
-		if c.Record.State == container.Created {
-			return e.waitStart(ctx, c)
-		}
 		return c.Record.ExitCode, nil
 	}
 	files := e.dirs.Container(c.Spec.ID)
@@ -123,27 +121,4 @@ func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
 	case <-time.After(dialInterval):
 	}
 	return e.waitEnd(ctx, chosen{Container: now, live: live})
-}
-
-// waitStart waits for a container that was never started: first until it runs.
-func (e *Engine) waitStart(ctx context.Context, c chosen) (int, error) {
-	tick := time.NewTicker(defaultWaitInterval)
-	defer tick.Stop()
-	for {
-		now, live, err := e.find(ctx, c.Spec.ID)
-		if errors.Is(err, errNoContainer) {
-			return -1, nil
-		}
-		if err != nil {
-			return -1, err
-		}
-		if live != nil || now.Record.State != container.Created {
-			return e.waitEnd(ctx, chosen{Container: now, live: live})
-		}
-		select {
-		case <-ctx.Done():
-			return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())
-		case <-tick.C:
-		}
-	}
 }

@@ -34,8 +34,11 @@ ends_with() { # CODE | COMMAND OF THE CONTAINER | ERROR NAMES
 	assert "$output" =~ "^stays Exited \(3\) "
 	run_vpod logs stays
 	assert "$output" = "out"
+	# As in Podman, one whose command did not come to run stays as created.
 	run_vpod 127 run --name nocommand --network none $IMAGE /no/such/command
-	assert "$(inspect_field nocommand '{{.State.Status}} {{.State.ExitCode}}')" = "exited 127"
+	assert "$(inspect_field nocommand '{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}')" =~ "^created 0 .*/no/such/command"
+	run_vpod ps --all --filter name=nocommand --format '{{.Status}}'
+	assert "$output" = Created
 }
 
 @test "vpod run --detach: prints the id and returns" {

@@ -40,6 +40,11 @@ load helpers
 	run_vpod create --name nothing --network none $IMAGE /no/such
 	run_vpod 127 start --attach nothing
 	run_vpod 125 start nothing
+	has_state nothing created
+	# One that has run stays as it ended.
+	run_vpod 5 run --name once --network none $IMAGE sh -c 'rm $(which sh); exit 5'
+	run_vpod 127 start --attach once
+	assert "$(inspect_field once '{{.State.Status}} {{.State.ExitCode}}')" = "exited 5"
 }
 
 @test "vpod start: several, --all, --filter" {

@@ -19,11 +19,12 @@ load helpers
 }
 
 @test "vpod wait: several, --condition, --latest" {
-	run_vpod create --name one --network none $IMAGE sh -c 'exit 1'
-	run_vpod create --name two --network none $IMAGE sh -c 'sleep 1; exit 2'
-	start_vpod wait one two
+	run_vpod create --name one --network none $IMAGE sh -c 'sleep 2; exit 1'
+	run_vpod create --name two --network none $IMAGE sh -c 'sleep 3; exit 2'
+	run_vpod wait one two
+	assert "$output" = $'0\n0' "those that never ran"
 	run_vpod start one two
-	ended 0
+	run_vpod wait one two
 	assert "$output" = $'1\n2'
 	run_vpod wait --latest
 	assert "$output" = 2
