@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -18,16 +17,6 @@ type Disk struct {
 
 // Path returns the disk's device node.
 func (d Disk) Path() string { return "/dev/" + d.Name }
-
-// SizeBytes returns the disk's capacity, which the host may change.
-func (d Disk) SizeBytes() (int64, error) {
-	b, err := os.ReadFile(sysBlock + "/" + d.Name + "/size")
-	if err != nil {
-		return 0, err
-	}
-	sectors, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-	return sectors * 512, err
-}
 
 // FindDisks waits for the disks with the given serial numbers, in one go: the
 // device is asked for its number each time, which takes a while.

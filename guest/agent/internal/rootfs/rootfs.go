@@ -113,27 +113,10 @@ func (r *Root) mountScratch(d device.Disk, dir string, volatile bool) error {
 	if volatile {
 		data += ",nobarrier,noauto_da_alloc"
 	}
-	if err := r.mount(d.Path(), dir, "ext4", unix.MS_NOATIME, data); err != nil {
-		return err
-	}
-	blocks, err := wantsGrowth(d, dir)
-	if err != nil || blocks == 0 {
-		return err
-	}
-	// Growing with noinit_itable would zero the new tables at once.
-	remount := func(data string) error {
-		if err := unix.Mount(d.Path(), dir, "ext4", unix.MS_REMOUNT|unix.MS_NOATIME, data); err != nil {
-			return fmt.Errorf("remount the scratch disk: %w", err)
-		}
-		return nil
-	}
-	if err := remount("init_itable"); err != nil {
-		return err
-	}
-	if err := resize(dir, blocks); err != nil {
-		return fmt.Errorf("grow the scratch disk's file system: %w", err)
-	}
-	return remount(data)
+	// The file system is as large as the disk was made. Of the size that the device
+	// tells nothing can be concluded: in a machine restored from a template it is the
+	// template's.
+	return r.mount(d.Path(), dir, "ext4", unix.MS_NOATIME, data)
 }
 
 // mountOverlay lays scratch's upper directory over lower.
