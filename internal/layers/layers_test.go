@@ -23,15 +23,16 @@ var rooms = map[string]int{
 	"pkg/engine": 2,
 
 	"pkg/store": 1, "pkg/image": 1, "pkg/rootfs": 1, "pkg/monitor": 1, "pkg/qmp": 1, "pkg/qemu": 1,
-	"pkg/agentclient": 1, "pkg/sidecar": 1, "pkg/network": 1, "pkg/logs": 1, "pkg/seccomp": 1,
+	"pkg/agentclient": 1, "pkg/sidecar": 1, "pkg/template": 1, "pkg/network": 1, "pkg/logs": 1, "pkg/seccomp": 1,
 
 	"pkg/container": 0, "pkg/agentproto": 0, "pkg/paths": 0, "pkg/config": 0, "pkg/filelock": 0, "pkg/unixsock": 0, "pkg/detach": 0,
 }
 
 // peers are the workshops that use other workshops.
 var peers = map[string][]string{
-	"pkg/monitor": {"pkg/qmp", "pkg/qemu", "pkg/agentclient", "pkg/sidecar", "pkg/logs"},
-	"pkg/network": {"pkg/sidecar"},
+	"pkg/monitor":  {"pkg/qmp", "pkg/qemu", "pkg/agentclient", "pkg/sidecar", "pkg/logs", "pkg/template"},
+	"pkg/template": {"pkg/qemu"},
+	"pkg/network":  {"pkg/sidecar"},
 }
 
 // alone says which outside module only one package may import, and why.

@@ -120,6 +120,7 @@ type Machine struct {
 	KernelArgs  []string `json:"kernelArgs,omitempty"` // appended to the command line
 	Board       string   `json:"board"`                // "q35" or "microvm"
 	Accel       string   `json:"accel"`                // "auto", "kvm" or "tcg"
+	Template    string   `json:"template,omitempty"`   // "auto" (also ""), "always" or "never"
 }
 
 // NetworkMode says how the container is connected.

@@ -29,11 +29,7 @@ func loadHostCache() (*hostCache, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("vpod-cache-%d", realUID())) // no HOME: still worth keeping
-	}
-	h := &hostCache{path: filepath.Join(dir, "vpod", "host.json")}
+	h := &hostCache{path: filepath.Join(userCache(), "host.json")}
 	if b, err := os.ReadFile(h.path); err == nil {
 		_ = json.Unmarshal(b, h) // what cannot be read is found out again
 	}
@@ -41,6 +37,16 @@ func loadHostCache() (*hostCache, error) {
 		h.BootID, h.TSCkHz, h.KVM = boot, 0, nil
 	}
 	return h, nil
+}
+
+// userCache is the directory of what is the same for all of the user's --root
+// directories and can be found out or made again.
+func userCache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return filepath.Join(os.TempDir(), fmt.Sprintf("vpod-cache-%d", realUID()), "vpod") // no HOME: still worth keeping
+	}
+	return filepath.Join(dir, "vpod")
 }
 
 // save writes the cache. A user whose home cannot be written to goes without.

@@ -243,7 +243,7 @@ func inspect(row Listed, files paths.Container, imageDisk string) (*ContainerIns
 			Kernel: row.Live.Kernel, KernelPath: spec.Machine.Kernel, KernelArgs: orEmpty(spec.Machine.KernelArgs),
 			CPUs: spec.Machine.CPUs, MemoryBytes: spec.Machine.MemoryBytes,
 			QEMUPid: row.Live.QEMUPID, MonitorPid: row.Live.MonitorPID,
-			RootfsMode: string(spec.Rootfs.Mode), Console: files.Console(),
+			RootfsMode: string(spec.Rootfs.Mode), Console: files.Console(), Template: row.Live.Template,
 		},
 	}
 	if spec.Rootfs.Mode == container.RootfsDisk {

@@ -74,6 +74,7 @@ func listed(c container.Container, live *monitor.Status) Listed {
 		RestartCount: live.RestartCount,
 		Accel:        live.Accel,
 		Board:        live.Board,
+		Template:     live.Template,
 		Kernel:       live.Kernel,
 	}
 	for _, p := range live.Ports {

@@ -129,6 +129,7 @@ type Live struct {
 	Accel        string
 	Board        string
 	Kernel       string // as the guest said: untrusted text
+	Template     string // key of the one the machine started from; "" is a cold boot
 	Ports        []container.PortMapping
 }
 

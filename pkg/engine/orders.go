@@ -55,7 +55,11 @@ func (e *Engine) orders(ctx context.Context, c container.Container, files paths.
 			return nil, err
 		}
 	}
-	return plan(spec, host)
+	l, err := plan(spec, host)
+	if err != nil {
+		return nil, err
+	}
+	return l, e.chooseTemplate(ctx, spec, host, l)
 }
 
 // machineFacts finds QEMU, the guest's files and the accelerator.

@@ -38,6 +38,7 @@ type monitorProcess struct {
 	pid    int
 	report *net.UnixConn
 	lines  *bufio.Reader
+	notice func(string) // tells the user something
 }
 
 // maxReportLine bounds a line of the report, in bytes: an error text with the
@@ -45,7 +46,7 @@ type monitorProcess struct {
 const maxReportLine = 256 << 10
 
 // spawnMonitor starts the monitor with the liveness lock, which it then holds.
-func spawnMonitor(files paths.Container, lock *os.File) (*monitorProcess, error) {
+func spawnMonitor(files paths.Container, lock *os.File, notice func(string)) (*monitorProcess, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find vpod's own executable: %w", err)
@@ -81,6 +82,7 @@ func spawnMonitor(files paths.Container, lock *os.File) (*monitorProcess, error)
 		pid:    pid,
 		report: conn.(*net.UnixConn),
 		lines:  bufio.NewReaderSize(conn, 4096),
+		notice: notice,
 	}, nil
 }
 
@@ -113,6 +115,8 @@ func (m *monitorProcess) await(ctx context.Context, event, name string) error {
 		switch r.Event {
 		case event:
 			return nil
+		case monitor.ReportNotice:
+			m.notice(r.Error)
 		case monitor.ReportFailed:
 			code := r.ExitCode
 			if code == 0 {

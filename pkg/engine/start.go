@@ -179,7 +179,7 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 	}); err != nil {
 		return nil, err
 	}
-	m, err := spawnMonitor(files, lock)
+	m, err := spawnMonitor(files, lock, e.opts.Notice)
 	if err != nil {
 		return nil, errors.Join(err, e.startFailed(ctx, spec, err))
 	}

@@ -5,15 +5,20 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"vpod/pkg/agentclient"
+	"vpod/pkg/template"
 )
 
 const (
 	// defaultBootTimeout holds where the orders name none.
 	defaultBootTimeout = time.Minute
+	// restoreTimeout is for a machine that starts from its template, which takes a
+	// tenth of a second; a busy host makes it a few.
+	restoreTimeout = 20 * time.Second
 	// bootAttempts: a guest's clock calibration can fail on a loaded host without
 	// KVM, and the kernel then waits for ever (docs/design/machine.md). Once more
 	// is worth it; a QEMU that gives up would give up again.
@@ -56,8 +61,16 @@ type run struct {
 	timedOut  bool   // killed for running too long
 }
 
-// boot starts the machine and waits for its agent.
+// boot starts the machine and waits for its agent: from its template, and cold
+// where there is none or that does not work.
 func (s *supervisor) boot(ctx context.Context) (*run, error) {
+	if s.launch.Template != nil {
+		r, err := s.bootOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return r, err
+		}
+		s.dropTemplate(err)
+	}
 	for attempt := 1; ; attempt++ {
 		r, err := s.bootOnce(ctx)
 		var hang *hangError
@@ -101,6 +114,9 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 	if timeout <= 0 {
 		timeout = defaultBootTimeout
 	}
+	if s.launch.Template != nil {
+		timeout = min(timeout, restoreTimeout)
+	}
 	hang := &hangError{timeout: timeout}
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, hang)
 	defer cancel()
@@ -140,6 +156,19 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 		"memoryBytes", hello.MemoryBytes, "cpus", hello.CPUs, "agentVersion", hello.Version)
 	s.tell(func(st *Status) { st.ReadyAfter, st.Kernel = Duration(took), hello.Kernel })
 	return r, nil
+}
+
+// dropTemplate makes the machine boot cold from now on, and the next start of any
+// container make the template anew.
+func (s *supervisor) dropTemplate(why error) {
+	t := s.launch.Template
+	s.launch.Template = nil
+	s.log.Warn("the machine does not start from its template, which is dropped", "template", t.Key, "error", why)
+	if err := template.Invalidate(filepath.Dir(t.RAM)); err != nil {
+		s.log.Warn("drop the template", "template", t.Key, "error", err)
+	}
+	s.tell(func(st *Status) { st.Template = "" })
+	s.report.notice(fmt.Sprintf("the machine of %s does not start from its template, which is dropped; it boots instead: %v", s.c.Name, why))
 }
 
 // bootFailed ends a machine that did not come up and says why it did not.

@@ -40,6 +40,7 @@ type Launch struct {
 	Network     Network            `json:"network"`
 	Virtiofsd   []Virtiofsd        `json:"virtiofsd,omitempty"` // one for each virtiofs share of Machine
 	BootTimeout time.Duration      `json:"bootTimeout"`
+	Template    *Template          `json:"template,omitempty"` // nil boots the machine cold
 
 	// ReleaseCommand is run (argv, detached) after an AutoRemove container has
 	// ended when no attached client has promised to remove it; with
@@ -82,6 +83,14 @@ type Virtiofsd struct {
 	Path  string `json:"path"`            // of the binary
 	Dir   string `json:"dir"`             // the shared directory
 	Cache string `json:"cache,omitempty"` // see sidecar.VirtiofsdConfig
+}
+
+// Template is a saved machine that Launch.Machine may be restored from. When that
+// does not work, the machine boots cold.
+type Template struct {
+	Key   string `json:"key"`
+	RAM   string `json:"ram"`   // file of its memory, which is mapped privately
+	State string `json:"state"` // file of its processors' and devices' state
 }
 
 // Read loads a launch file.

@@ -36,6 +36,7 @@ type qemuMachine struct {
 	passt    *sidecar.Passt // nil without
 	log      *slog.Logger
 	watching chan struct{} // closed when no more events come
+	restored chan error    // takes how loading a saved state went; nil when the machine boots
 	done     chan struct{}
 
 	mu       sync.Mutex
@@ -93,6 +94,13 @@ func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err
 	if err != nil {
 		return nil, err
 	}
+	stateFD := 0
+	if l.Template != nil {
+		if stateFD, err = openTemplate(l.Template, &desc, &files); err != nil {
+			return nil, err
+		}
+		m.restored = make(chan error, 1)
+	}
 	args, err := desc.Args()
 	if err != nil {
 		return nil, err
@@ -116,6 +124,14 @@ func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err
 	}
 	m.qmp = qmp.New(control, qmp.Options{Log: log})
 	go m.watch(m.qmp.Watch(context.WithoutCancel(ctx)))
+	if m.restored != nil {
+		events := m.qmp.Watch(ctx)
+		go func() {
+			err := m.restore(ctx, stateFD, events)
+			log.Info("machine restored", "error", err)
+			m.restored <- err
+		}()
+	}
 	go func() {
 		defer close(m.greeted)
 		if _, err := m.qmp.Handshake(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, qmp.ErrGone) {
@@ -304,8 +320,19 @@ func (m *qemuMachine) Console() io.Reader    { return m.console }
 func (m *qemuMachine) PID() int              { return m.process.PID() }
 func (m *qemuMachine) Done() <-chan struct{} { return m.done }
 
-// Ready waits for passt, which has bound the published ports then.
+// Ready waits for the saved state, if the machine starts from one, and for passt,
+// which has bound the published ports then.
 func (m *qemuMachine) Ready(ctx context.Context) error {
+	if m.restored != nil {
+		select {
+		case err := <-m.restored:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	if m.passt == nil {
 		return nil
 	}

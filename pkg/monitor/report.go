@@ -44,6 +44,11 @@ func (r *reporter) send(rep Report) error {
 	return nil
 }
 
+// notice tells the user something; nobody may be there to read it.
+func (r *reporter) notice(text string) {
+	_ = r.send(Report{Event: ReportNotice, Error: text})
+}
+
 // awaitGo waits for GoLine.
 func (r *reporter) awaitGo() error {
 	line, err := bufio.NewReaderSize(r.conn, 64).ReadSlice('\n')

@@ -136,6 +136,9 @@ func newSupervisor(launchPath string, rep *reporter, lock *os.File, start startM
 		Version: LaunchVersion, MonitorPID: s.pid, RestartCount: s.c.Restarts,
 		Accel: string(l.Machine.Accel), Board: string(l.Machine.Board), Ports: boundPorts(l.Network.Ports),
 	}
+	if l.Template != nil {
+		s.status.Template = l.Template.Key
+	}
 	if err := s.open(); err != nil {
 		s.closeFiles()
 		return nil, err

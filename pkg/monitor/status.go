@@ -20,8 +20,8 @@ type Status struct {
 	Accel        string    `json:"accel,omitempty"`
 	Board        string    `json:"board,omitempty"`
 	Template     string    `json:"template,omitempty"` // key of the one the machine was started from; "" is a cold boot
-	Kernel       string    `json:"kernel,omitempty"` // uname -r, as the agent said; untrusted text
-	Ports        []Port    `json:"ports,omitempty"`  // as bound on the host
+	Kernel       string    `json:"kernel,omitempty"`   // uname -r, as the agent said; untrusted text
+	Ports        []Port    `json:"ports,omitempty"`    // as bound on the host
 }
 
 // Duration is a time.Duration that reads well in JSON, as "1.05s".

@@ -149,6 +149,9 @@ func (m *Machine) addMemory(a *argList) {
 }
 
 func (m *Machine) addKernel(a *argList) {
+	if m.Kernel == "" {
+		return
+	}
 	a.add("-kernel", m.Kernel)
 	if m.Initrd != "" {
 		a.add("-initrd", m.Initrd)

@@ -104,9 +104,12 @@ func (m *Machine) addNIC(a *argList) {
 	if n == nil {
 		return
 	}
-	if n.User != nil {
+	switch {
+	case n.User != nil:
 		a.add("-netdev", n.User.props()...)
-	} else {
+	case n.Unconnected:
+		a.add("-netdev", "hubport", "id=net", "hubid=0") // a hub with one port
+	default:
 		a.add("-netdev", "stream", "id=net", "server=off", "addr.type=fd", propInt("addr.str", n.StreamFD))
 	}
 	props := []string{"id=nic", "netdev=net", prop("mac", n.MAC)}

@@ -47,7 +47,8 @@ type Machine struct {
 	// private copy-on-write view of the file.
 	MemoryShared bool `json:"memoryShared,omitempty"`
 
-	Kernel     string   `json:"kernel"`               // ELF vmlinux with a PVH entry, see PrepareKernel
+	// Kernel is an ELF vmlinux with a PVH entry, see PrepareKernel. A machine with Incoming needs none: it has booted.
+	Kernel     string   `json:"kernel,omitempty"`
 	Initrd     string   `json:"initrd,omitempty"`     //
 	KernelArgs []string `json:"kernelArgs,omitempty"` // after those the machine itself needs
 
@@ -112,11 +113,15 @@ type Share struct {
 	FD     int    `json:"-"`
 }
 
-// NIC is a virtio network device. Exactly one of User and StreamFD is its other end.
+// NIC is a virtio network device. Exactly one of User, StreamFD and Unconnected is its other end.
 type NIC struct {
 	MAC  string   `json:"mac"`
 	MTU  int      `json:"mtu,omitempty"`  // offered to the guest in bytes; 0 leaves the usual 1500
 	User *UserNet `json:"user,omitempty"` // QEMU's built-in NAT
+
+	// Unconnected leaves the cable in the air, as a template's: nothing is carried, and a restored copy of the machine
+	// gets another end.
+	Unconnected bool `json:"unconnected,omitempty"`
 
 	// StreamFD is a connected stream socket with length-prefixed frames: passt.
 	StreamFD int `json:"-"`

@@ -75,6 +75,9 @@ func (m *Machine) validateCPUs() error {
 
 func (m *Machine) validateKernel() error {
 	if m.Kernel == "" {
+		if m.Incoming != "" && m.Initrd == "" && len(m.KernelArgs) == 0 {
+			return nil
+		}
 		return &FieldError{"Kernel", "", "is missing", "name a kernel"}
 	}
 	if err := printable("Kernel", m.Kernel); err != nil {
@@ -166,8 +169,14 @@ func (m *Machine) validateNIC() error {
 	if n.MTU != 0 && (n.MTU < 68 || n.MTU > 65535) {
 		return &FieldError{"NIC.MTU", strconv.Itoa(n.MTU), "is out of range", "give 68 to 65535, or 0"}
 	}
-	if (n.User == nil) == (n.StreamFD == 0) {
-		return &FieldError{"NIC.User", "", "or StreamFD is needed, and not both", ""}
+	ends := 0
+	for _, there := range []bool{n.User != nil, n.StreamFD != 0, n.Unconnected} {
+		if there {
+			ends++
+		}
+	}
+	if ends != 1 {
+		return &FieldError{"NIC.User", "", "or StreamFD or Unconnected is needed, and only one", ""}
 	}
 	if n.User == nil {
 		return nil

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vpod/pkg/config"
+	"vpod/pkg/container"
+	"vpod/pkg/monitor"
+	"vpod/pkg/qemu"
+	"vpod/pkg/rootfs"
+	"vpod/pkg/template"
+)
+
+// TemplateChoice says whether a container's machine starts from a template.
+type TemplateChoice string
+
+// The choices (--template). Auto uses a template wherever there can be one, and
+// boots where not; always fails then.
+const (
+	TemplateAuto   TemplateChoice = "auto"
+	TemplateNever  TemplateChoice = "never"
+	TemplateAlways TemplateChoice = "always"
+)
+
+// templates returns the user's store of machine templates.
+func (e *Engine) templates() (*template.Store, error) {
+	boot, err := qemu.BootID()
+	if err != nil {
+		return nil, err
+	}
+	return template.NewStore(filepath.Join(userCache(), "templates"), boot, e.opts.Log), nil
+}
+
+// chooseTemplate adds to a start's orders the template to start from, making it
+// when nobody has yet.
+func (e *Engine) chooseTemplate(ctx context.Context, spec container.Spec, host hostFacts, orders *monitor.Launch) error {
+	choice := TemplateChoice(spec.Machine.Template)
+	if choice == TemplateNever {
+		return nil
+	}
+	if why := template.Refusal(orders.Machine); why != "" {
+		if choice == TemplateAlways {
+			return fmt.Errorf("container %s cannot start from a template, as --template always asks: %s", spec.Name, why)
+		}
+		return nil
+	}
+	t, err := e.ensureTemplate(ctx, spec.Machine, host, orders.Machine)
+	switch {
+	case err == nil:
+		orders.Template = &monitor.Template{Key: t.Key, RAM: t.RAM, State: t.State}
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case choice == TemplateAlways:
+		return fmt.Errorf("container %s cannot start from a template, as --template always asks: %w", spec.Name, err)
+	}
+	e.opts.Notice(fmt.Sprintf("no machine template could be made, machines boot instead: %v", err))
+	return nil
+}
+
+// ensureTemplate returns the template for starting m, and makes it first when it is
+// not there. Commands that want the same one at once make it once.
+func (e *Engine) ensureTemplate(ctx context.Context, asked container.Machine, host hostFacts, m qemu.Machine) (template.Template, error) {
+	store, err := e.templates()
+	if err != nil {
+		return template.Template{}, err
+	}
+	key, err := template.Key(m, host.QEMU)
+	if err != nil {
+		return template.Template{}, err
+	}
+	t, err := store.Find(key)
+	if !errors.Is(err, template.ErrNone) {
+		return t, err
+	}
+	lock, err := store.Lock(ctx, key, func() { e.opts.Notice("waiting for another vpod to prepare the machine template") })
+	if err != nil {
+		return t, err
+	}
+	defer lock.Close()
+	t, err = store.Find(key)
+	if !errors.Is(err, template.ErrNone) {
+		return t, err
+	}
+	e.opts.Notice("preparing the machine template, once")
+	draft, err := store.New(key)
+	if err != nil {
+		return t, err
+	}
+	defer draft.Discard()
+	return e.makeTemplate(ctx, asked, host, m, draft)
+}
+
+// makeTemplate boots, warms and saves the machine that m can be started from.
+func (e *Engine) makeTemplate(ctx context.Context, asked container.Machine, host hostFacts, m qemu.Machine, draft *template.Draft) (t template.Template, err error) {
+	placeholder := func(d qemu.Disk) string { return filepath.Join(draft.Dir, d.ID+".img") }
+	source := template.Source(m, draft.RAM, placeholder)
+	paths := map[string]string{}
+	for _, d := range source.Disks {
+		paths[d.ID] = d.Path
+		defer os.Remove(d.Path)
+	}
+	program := map[string][]byte{warmCommand: template.WarmProgram()}
+	if err := rootfs.NewPlaceholders(ctx, paths[rootDisk], paths[scratchDisk], program, template.PlaceholderBytes); err != nil {
+		return t, err
+	}
+	warm, err := warmContainer(asked, host, paths[scratchDisk] == "")
+	if err != nil {
+		return t, err
+	}
+	err = monitor.MakeTemplate(ctx, monitor.TemplateOrders{
+		QEMU: host.QEMU, Machine: source, State: draft.State, Warm: warm, BootTimeout: config.BootTimeout,
+	}, e.opts.Log)
+	if err != nil {
+		return t, err
+	}
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			return t, fmt.Errorf("remove the template's disks: %w", err)
+		}
+	}
+	source.Disks = nil // they were placeholders
+	return draft.Publish(template.Info{Made: time.Now(), Machine: source, QEMU: host.QEMU})
+}
+
+// warmCommand is the only file on a template's root disk.
+const warmCommand = "/warm"
+
+// warmContainer is the container run in a template before it is saved: an ordinary
+// one in all that costs time, and nobody's.
+func warmContainer(asked container.Machine, host hostFacts, readOnly bool) (monitor.LaunchContainer, error) {
+	cfg, err := config.Load()
+	if err != nil {
+		return monitor.LaunchContainer{}, err
+	}
+	spec := container.Spec{
+		ID: strings.Repeat("0", 64), Name: "warm", Hostname: "warm",
+		Machine:    asked,
+		Process:    container.Process{Command: []string{warmCommand}, WorkDir: "/", Capabilities: cfg.Capabilities, Umask: cfg.Umask},
+		Rootfs:     container.Rootfs{Mode: container.RootfsDisk, ReadOnly: readOnly, ShmBytes: cfg.ShmBytes},
+		StopSignal: "SIGTERM",
+		AutoRemove: true,
+	}
+	if host.Seccomp, err = seccompFilter(spec); err != nil {
+		return monitor.LaunchContainer{}, err
+	}
+	host.TimeZone, host.Network = nil, networkFacts{}
+	l, err := plan(spec, host)
+	if err != nil {
+		return monitor.LaunchContainer{}, err
+	}
+	return l.Containers[0], nil
+}
