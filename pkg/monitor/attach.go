@@ -14,19 +14,24 @@ import (
 )
 
 const (
-	maxAttachConns = 256              // connections to the attach socket served at once
+	maxAttached    = 256              // attached connections at once
+	spareConns     = 64               // connections beyond those: a container with many clients can be stopped
 	helloTimeout   = 10 * time.Second // for a connection's first line
 	clientChunk    = 16 << 10         // bytes handed to a client's socket at once
 )
 
 // serveAttach serves the attach socket until its listener is closed.
 func (s *supervisor) serveAttach(ctx context.Context, l *net.UnixListener) {
-	s.accept(l, maxAttachConns, func(conn *net.UnixConn) {
-		s.serveConn(ctx, conn)
+	attached := make(chan struct{}, maxAttached)
+	s.accept(l, maxAttached+spareConns, func(conn *net.UnixConn) {
+		s.serveConn(ctx, conn, attached)
 	}, func(conn *net.UnixConn) {
-		_ = answer(conn, fmt.Errorf("%d clients are connected to this container's monitor already", maxAttachConns))
+		_ = answer(conn, errTooMany)
 	})
 }
+
+// errTooMany refuses a client.
+var errTooMany = fmt.Errorf("%d clients are attached to this container already: end some of them", maxAttached)
 
 // accept serves each connection in a goroutine, at most limit at once; refuse
 // answers the others. It returns when the listener is closed.
@@ -71,8 +76,8 @@ func answer(w io.Writer, err error) error {
 	return err
 }
 
-// serveConn serves one connection.
-func (s *supervisor) serveConn(ctx context.Context, conn *net.UnixConn) {
+// serveConn serves one connection. attached holds one for each attached client.
+func (s *supervisor) serveConn(ctx context.Context, conn *net.UnixConn, attached chan struct{}) {
 	conn.SetReadDeadline(time.Now().Add(helloTimeout))
 	late := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	r := bufio.NewReaderSize(conn, 4<<10)
@@ -95,7 +100,13 @@ func (s *supervisor) serveConn(ctx context.Context, conn *net.UnixConn) {
 	}
 	switch hello.Op {
 	case OpAttach:
-		s.attach(ctx, conn, r, hello)
+		select {
+		case attached <- struct{}{}:
+			s.attach(ctx, conn, r, hello)
+			<-attached
+		default:
+			_ = answer(conn, errTooMany)
+		}
 	case OpStop:
 		s.stop(ctx, stopRequest{byUser: true, signal: hello.Signal, timeout: hello.timeout()})
 		_ = answer(conn, nil) // a command that went away does not need to know

@@ -237,6 +237,27 @@ func TestStdinOfSeveralClients(t *testing.T) {
 	h.wait()
 }
 
+// TestManyClients checks that a container that takes no more clients can still
+// be killed and stopped.
+func TestManyClients(t *testing.T) {
+	h := newHarness(t, untilSignal)
+	h.run()
+	for range maxAttached {
+		attachRaw(t, h.files.AttachSocket(), Hello{})
+	}
+	var refused *RefusedError
+	if _, err := Attach(t.Context(), h.files.AttachSocket(), testID, Streams{}); !errors.As(err, &refused) {
+		t.Errorf("one more client: %v, want a refusal", err)
+	}
+	if err := Kill(t.Context(), h.files.AttachSocket(), testID, 0, false); !errors.As(err, &refused) || strings.Contains(err.Error(), "clients") {
+		t.Errorf("Kill = %v, want a refusal of signal 0 for its own sake", err)
+	}
+	if err := Stop(t.Context(), h.files.AttachSocket(), testID, StopOptions{}); err != nil {
+		t.Errorf("Stop = %v", err)
+	}
+	h.wait()
+}
+
 // TestUnreadStdin checks that signals pass a process that does not read its input.
 func TestUnreadStdin(t *testing.T) {
 	h := newHarness(t, untilSignal)
