@@ -30,6 +30,7 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 	if err := e.checkFree(ctx, spec.Name, opts.Replace); err != nil {
 		return c, nil, err
 	}
+	e.sweepLayers(ctx)
 	img, err := e.ensureImage(ctx, opts)
 	if err != nil {
 		return c, nil, err
@@ -69,6 +70,9 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 	if err := e.insert(ctx, &spec, record, proposed); err != nil {
 		undo()
 		return c, nil, errors.Join(err, e.dropRootfs(context.WithoutCancel(ctx), spec))
+	}
+	if sharesTree(e, spec) {
+		e.unmarkLayer(spec.ID)
 	}
 	// From here on the row holds the image's disk. A removal that looked before
 	// the row was there may have taken it.

@@ -140,6 +140,7 @@ type RemoveImagesOptions struct {
 // RemoveImages removes names and images. Containers hold their image: it is
 // refused, or, with Force, the containers are removed first.
 func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveImagesOptions) ([]ImageRemoved, error) {
+	e.sweepLayers(ctx) // one that nobody owns would hold its image
 	removed, err := e.images().Remove(ctx, names, image.RemoveOptions{
 		Force:            opts.Force,
 		All:              opts.All,

@@ -10,6 +10,7 @@ import (
 
 	"vpod/pkg/container"
 	"vpod/pkg/filelock"
+	"vpod/pkg/image"
 	"vpod/pkg/monitor"
 	"vpod/pkg/store"
 )
@@ -71,6 +72,63 @@ func TestSweep(t *testing.T) {
 			}
 			if _, err := os.Stat(dir); (err == nil) != tt.kept {
 				t.Errorf("%s: %v, want kept: %t", dir, err, tt.kept)
+			}
+		})
+	}
+}
+
+// A layer in the image store is found again when the command that made it was
+// killed before the row was there.
+func TestSweepLayers(t *testing.T) {
+	if !image.InUserNamespace() {
+		t.Skip("needs root, or a user namespace, to open an image store")
+	}
+	for _, tt := range []struct {
+		name   string
+		setup  func(t *testing.T, e *Engine, id string)
+		layers int
+		marked bool
+	}{
+		{"a create was killed", func(*testing.T, *Engine, string) {}, 0, false},
+		{"a create is under way", func(t *testing.T, e *Engine, id string) {
+			op, err := e.reserve(t.Context(), e.dirs.Container(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { op.Close() })
+		}, 1, true},
+		{"killed when the row was there", func(t *testing.T, e *Engine, id string) {
+			spec := testSpec()
+			spec.ID = id
+			addContainer(t, e, spec, container.Created)
+		}, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conf := t.TempDir() + "/containers.conf"
+			if err := os.WriteFile(conf, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("CONTAINERS_CONF", conf)
+			t.Setenv("CONTAINERS_STORAGE_CONF", conf)
+			t.Setenv("STORAGE_DRIVER", "vfs") // leaves no mount behind
+			e := testEngine(t)
+			id := strings.Repeat("c", 64)
+			if err := e.markLayer(id); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.images().CreateLayer(t.Context(), id, "", false); err != nil {
+				t.Fatal(err)
+			}
+			tt.setup(t, e, id)
+			if _, err := e.List(t.Context(), ListOptions{All: true}); err != nil {
+				t.Fatal(err)
+			}
+			layers, err := e.images().Layers(t.Context())
+			if err != nil || len(layers) != tt.layers {
+				t.Errorf("%d layers, %v; want %d", len(layers), err, tt.layers)
+			}
+			if _, err := os.Stat(e.dirs.Layers() + "/" + id); (err == nil) != tt.marked {
+				t.Errorf("the mark: %v, want kept: %t", err, tt.marked)
 			}
 		})
 	}

@@ -27,6 +27,9 @@ func (e *Engine) imageDisk(imageID string) string {
 // container's layer in the image store, for the shared modes.
 func (e *Engine) makeRootfs(ctx context.Context, spec container.Spec, files paths.Container, progress func(string, int)) error {
 	if spec.Rootfs.Mode != container.RootfsDisk {
+		if err := e.markLayer(spec.ID); err != nil {
+			return err
+		}
 		return e.images().CreateLayer(ctx, spec.ID, spec.Image.ID, spec.AutoRemove)
 	}
 	if err := e.ensureImageDisk(ctx, spec, progress); err != nil {
@@ -129,5 +132,9 @@ func (e *Engine) dropRootfs(ctx context.Context, spec container.Spec) error {
 	if spec.Rootfs.Mode == container.RootfsDisk {
 		return nil
 	}
-	return e.images().DeleteLayer(ctx, spec.ID)
+	if err := e.images().DeleteLayer(ctx, spec.ID); err != nil {
+		return err
+	}
+	e.unmarkLayer(spec.ID)
+	return nil
 }

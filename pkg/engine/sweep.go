@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"vpod/pkg/container"
 	"vpod/pkg/filelock"
+	"vpod/pkg/image"
 	"vpod/pkg/paths"
 )
 
@@ -33,6 +35,81 @@ func (e *Engine) sweep(ctx context.Context, known []container.Container) {
 			}
 		}
 	}
+	if image.InUserNamespace() {
+		e.sweepLayers(ctx)
+	}
+}
+
+// markLayer notes that a layer for the container id is about to be made in the
+// image store. No directory of vpod's tells of it, and only the row, which comes
+// after it, makes it a container's: a create that is killed in between leaves the
+// mark with the layer.
+func (e *Engine) markLayer(id string) error {
+	if err := os.MkdirAll(e.dirs.Layers(), 0o700); err != nil {
+		return fmt.Errorf("mark a layer under way: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(e.dirs.Layers(), id), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("mark a layer under way: %w", err)
+	}
+	// The store's own record is durable; so must this be.
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("mark a layer under way: %w", err)
+	}
+	return nil
+}
+
+// unmarkLayer says that the layer is a container's, or was never made.
+func (e *Engine) unmarkLayer(id string) {
+	err := os.Remove(filepath.Join(e.dirs.Layers(), id))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		e.opts.Log.Warn("remove the mark of a layer", "container", id, "error", err) // the next sweep tries again
+	}
+}
+
+// sweepLayers deletes the layers of containers that never came to be. The caller
+// may open the image store; it stays closed when there is nothing to do.
+func (e *Engine) sweepLayers(ctx context.Context) {
+	entries, err := os.ReadDir(e.dirs.Layers())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		e.opts.Log.Warn("look for layers left over", "error", err)
+	}
+	for _, entry := range entries {
+		id := entry.Name()
+		if err := e.sweepLayer(ctx, id); err != nil && !errors.Is(err, filelock.ErrHeld) && !errors.Is(err, fs.ErrNotExist) {
+			e.opts.Log.Warn("remove a layer left over", "container", id, "error", err)
+		}
+	}
+}
+
+func (e *Engine) sweepLayer(ctx context.Context, id string) error {
+	files := e.dirs.Container(id)
+	if err := os.MkdirAll(files.Run, 0o700); err != nil {
+		return err
+	}
+	op, err := filelock.TryLock(files.OpLock())
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	db, err := e.state(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = db.Get(ctx, id)
+	switch {
+	case err == nil: // it came to be, and its maker was killed just then
+		e.unmarkLayer(id)
+		return nil
+	case !errors.Is(err, errNoContainer):
+		return err
+	}
+	e.opts.Log.Info("remove a layer left over", "container", id)
+	if err := e.images().DeleteLayer(ctx, id); err != nil {
+		return err
+	}
+	e.unmarkLayer(id)
+	return removeFiles(files)
 }
 
 // sweepOne removes what lies on disk of a container without a row. A command

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	maxAttached    = 256              // attached connections at once
-	spareConns     = 64               // connections beyond those: a container with many clients can be stopped
-	helloTimeout   = 10 * time.Second // for a connection's first line
-	clientChunk    = 16 << 10         // bytes handed to a client's socket at once
+	maxAttached  = 256              // attached connections at once
+	spareConns   = 64               // connections beyond those: a container with many clients can be stopped
+	helloTimeout = 10 * time.Second // for a connection's first line
+	clientChunk  = 16 << 10         // bytes handed to a client's socket at once
 )
 
 // serveAttach serves the attach socket until its listener is closed.

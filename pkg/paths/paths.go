@@ -136,6 +136,10 @@ func (d Dirs) Images() string { return filepath.Join(d.Data, "images") }
 // layers on their way.
 func (d Dirs) Cache() string { return filepath.Join(d.Data, "cache") }
 
+// Layers holds an empty file per container whose layer in the image store is
+// being made: by it a layer is found again whose maker was killed.
+func (d Dirs) Layers() string { return filepath.Join(d.Data, "layers") }
+
 // Containers holds a directory per container id.
 func (d Dirs) Containers() string { return filepath.Join(d.Data, "containers") }
 

@@ -73,6 +73,23 @@ no_machine() { [ -z "$(machine_processes "$T")" ]; }
 	done
 }
 
+@test "SIGKILL of create: no layer stays in the image store" {
+	for delay in 0.06 0.09 0.12 0.15 0.18 0.22 0.3; do
+		start_vpod create --name "at$delay" --rootfs-mode 9p --network none $IMAGE true
+		sleep "$delay"
+		kill -KILL "$started" 2>/dev/null || true
+		wait "$started" 2>/dev/null || true
+	done
+	run_vpod rm --all --force
+	# What was left without a row goes with the next command that opens the store.
+	run_vpod create --name next --rootfs-mode 9p --network none $IMAGE true
+	run_vpod rm next
+	run_logged bash -c "cat '$T'/d/overlay-containers/containers.json 2>/dev/null || true"
+	assert "${output:-[]}" = "[]" "containers of the image store"
+	nothing_left "$T"
+	[ -z "$(ls -A "$T/d/vpod/layers")" ] || die "marks of layers are left"
+}
+
 @test "SIGKILL of the monitor while the machine boots" {
 	for delay in 0 0.1 0.3 0.6; do
 		start_vpod run --name boots --network none $IMAGE sleep 1000
