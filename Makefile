@@ -3,6 +3,7 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 BUILD   ?= build
+BENCH   ?=
 
 # CGO_ENABLED=0 would leave out the constructor that enters the user namespace
 # (cmd/vpod/cgo.go); the tags keep gpgme and btrfs headers out.
@@ -24,6 +25,7 @@ RUN_PACKAGES   = qemu-system-x86 qemu-system-common erofs-utils e2fsprogs uidmap
 BUILD_PACKAGES = gcc libc6-dev git ca-certificates
 DEMO_PACKAGES  = busybox-static
 CHECK_PACKAGES = bats busybox-static buildah podman skopeo docker-registry debootstrap netcat-openbsd procps python3-minimal shellcheck sudo
+BENCH_PACKAGES = busybox-static podman netavark iptables slirp4netns docker-registry skopeo debootstrap
 
 .PHONY: help quickstart check build guest test bats lint docs completions install bench clean deps vpod
 
@@ -76,9 +78,9 @@ install: build docs ## install below PREFIX (default /usr/local)
 	install -d $(MANDIR)
 	install -m 0644 $(BUILD)/man/*.1 $(MANDIR)
 
-bench: build ## measure vpod beside podman; prints ratios
-	@hack/need hyperfine busybox-static podman
-	@bench/run $(BUILD)
+bench: build ## measure vpod beside podman; BENCH="--quick" and others pass options
+	@hack/need $(BENCH_PACKAGES)
+	@bench/run --build $(BUILD) $(BENCH)
 
 clean: ## remove what was built here (the kernel cache stays)
 	rm -rf $(BUILD)
