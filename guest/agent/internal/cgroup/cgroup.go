@@ -21,6 +21,8 @@ const Root = "/sys/fs/cgroup"
 type Group struct {
 	dir string
 	fd  int // of dir, for CLONE_INTO_CGROUP
+
+	watch *watch // nil without
 }
 
 // Create makes the group with the given name, a container's id, below root.
@@ -118,6 +120,10 @@ const removeWait = 5 * time.Second
 // Remove kills what still runs in the group and removes it and those below it.
 func (g *Group) Remove() error {
 	killed := g.Kill()
+	if g.watch != nil {
+		g.watch.end()
+		g.watch = nil
+	}
 	for end := time.Now().Add(removeWait); ; time.Sleep(2 * time.Millisecond) {
 		err := removeTree(g.dir)
 		if err == nil || time.Now().After(end) {

@@ -68,16 +68,6 @@ func TestWeight(t *testing.T) {
 	}
 }
 
-func TestReserve(t *testing.T) {
-	for _, tt := range []struct{ total, want int64 }{
-		{32 << 20, 8 << 20}, {128 << 20, 12 << 20}, {256 << 20, 16 << 20}, {8 << 30, 64 << 20},
-	} {
-		if got := Reserve(tt.total); got != tt.want {
-			t.Errorf("Reserve(%d MiB) = %d MiB, want %d", tt.total>>20, got>>20, tt.want>>20)
-		}
-	}
-}
-
 // TestGroup uses a plain directory in place of a mounted hierarchy.
 func TestGroup(t *testing.T) {
 	root := t.TempDir()

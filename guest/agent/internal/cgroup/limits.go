@@ -215,10 +215,3 @@ func rdma(dev string, r specs.LinuxRdma) string {
 	}
 	return text
 }
-
-// Reserve returns what is kept of totalBytes of memory for the agent and the
-// kernel: a sixteenth, at least 12 MiB (the agent's 8 and some for the kernel),
-// at most 64 MiB, and never more than a quarter.
-func Reserve(totalBytes int64) int64 {
-	return min(max(totalBytes/16, 12<<20), 64<<20, totalBytes/4)
-}

@@ -77,6 +77,9 @@ func (r *Runner) Create(ctx context.Context, id string, spec *agentproto.Contain
 	if err != nil {
 		return nil, fail(agentproto.ErrSetup, err)
 	}
+	if e := c.group.Watch(r.logf); e != nil {
+		r.logf("container %s: %v", id, e) // without it the container runs as well
+	}
 	return c.init, nil
 }
 
@@ -97,7 +100,7 @@ func (c *Container) prepare(ctx context.Context, spec *agentproto.Container) (er
 	if c.group, err = cgroup.Create(cgroup.Root, c.ID); err != nil {
 		return err
 	}
-	available, err := availableMemory()
+	available, err := c.runner.availableMemory()
 	if err != nil {
 		return err
 	}

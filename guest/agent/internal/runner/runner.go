@@ -39,6 +39,7 @@ type Runner struct {
 
 	mu         sync.Mutex
 	containers map[string]*Container // a nil one is being made
+	keptBytes  int64                 // of memory, from containers; 0 until there is one
 	down       bool
 }
 
@@ -164,9 +165,20 @@ func (r *Runner) Shutdown(ctx context.Context, sync bool) error {
 }
 
 // availableMemory is what containers may use of the machine's memory, in bytes.
-func availableMemory() (int64, error) {
+// The first container finds out what must be left.
+func (r *Runner) availableMemory() (int64, error) {
 	total, err := MemoryBytes()
-	return total - cgroup.Reserve(total), err
+	if err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keptBytes == 0 {
+		if r.keptBytes, err = cgroup.Reserve("/proc/meminfo"); err != nil {
+			return 0, err
+		}
+	}
+	return total - r.keptBytes, nil
 }
 
 // MemoryBytes returns the machine's memory.
