@@ -18,16 +18,18 @@ var ErrNoTSC = errors.New("this host has no time stamp counter")
 // busy host serves late: microvm then hangs for ever in the delay loop (16 of 40 boots on a loaded host, 0 of 40
 // with the arguments). Under TCG the guest's time stamp counter runs at the host's rate. hz is the guest kernel's
 // CONFIG_HZ; a kernel with another one gets a delay loop that is off by the ratio, so pass 0 for a foreign kernel
-// to leave lpj= out.
+// to leave lpj= out. A foreign kernel is also told to trust the counter, as vpod's own is built to (guest/kernel/config):
+// QEMU never lets it go back, and a watchdog that loses ticks would put a slower clock in its place. Every x86 kernel
+// knows the word.
 func TSCArgs(khz int64, hz int64) []string {
 	if khz <= 0 {
 		return nil
 	}
 	args := []string{fmt.Sprintf("tsc_early_khz=%d", khz)}
 	if hz > 0 {
-		args = append(args, fmt.Sprintf("lpj=%d", khz*1000/hz))
+		return append(args, fmt.Sprintf("lpj=%d", khz*1000/hz))
 	}
-	return args
+	return append(args, "tsc=reliable")
 }
 
 // MeasureTSC measures the rate of the host's time stamp counter in kHz against CLOCK_MONOTONIC_RAW, which no clock

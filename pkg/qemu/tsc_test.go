@@ -14,7 +14,7 @@ func TestTSCArgs(t *testing.T) {
 	}{
 		{"own kernel", 2_100_000, GuestHZ, []string{"tsc_early_khz=2100000", "lpj=21000000"}},
 		{"another tick", 2_100_000, 250, []string{"tsc_early_khz=2100000", "lpj=8400000"}},
-		{"unknown tick", 2_100_000, 0, []string{"tsc_early_khz=2100000"}},
+		{"unknown tick", 2_100_000, 0, []string{"tsc_early_khz=2100000", "tsc=reliable"}},
 		{"not measured", 0, GuestHZ, nil},
 	}
 	for _, tt := range tests {
