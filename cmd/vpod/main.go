@@ -15,5 +15,5 @@ func main() {
 	if engine.Init() {
 		return
 	}
-	os.Exit(cli.Main(os.Args))
+	os.Exit(cli.Main(os.Args, began()))
 }

@@ -32,7 +32,24 @@ func New(o Opener) *Client { return &Client{opener: o} }
 func (c *Client) Start(ctx context.Context, container, process string, req agentproto.StartRequest) (agentproto.StartReply, error) {
 	var reply agentproto.StartReply
 	err := c.call(ctx, agentproto.Request{Op: agentproto.OpStart, Container: container, Process: process}, req, &reply)
+	reply.Laps = plausibleLaps(reply.Laps)
 	return reply, err
+}
+
+// Bounds of what a guest says of its own time.
+const (
+	maxLaps    = 32
+	maxLapText = 60 // in bytes
+)
+
+// plausibleLaps bounds what a guest says of its own time, and makes it printable.
+// Whether the durations are true is for the caller to judge.
+func plausibleLaps(laps []agentproto.Lap) []agentproto.Lap {
+	laps = laps[:min(len(laps), maxLaps)]
+	for i := range laps {
+		laps[i].What = Printable(laps[i].What, maxLapText)
+	}
+	return laps
 }
 
 // Wait returns how a process ended, once it has. Codes and signals are brought

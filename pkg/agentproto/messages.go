@@ -97,11 +97,19 @@ type StartRequest struct {
 	Machine   *Machine   `json:"machine,omitempty"`
 	Container *Container `json:"container,omitempty"`
 	Process   Process    `json:"process"`
+	Timing    bool       `json:"timing,omitempty"` // say what took how long
 }
 
 // StartReply answers once the command has been executed (execve succeeded).
 type StartReply struct {
-	PID int `json:"pid"` // in the machine's initial pid namespace
+	PID  int   `json:"pid"` // in the machine's initial pid namespace
+	Laps []Lap `json:"laps,omitempty"`
+}
+
+// Lap is a part of what the agent did for a request, in the order of its doing.
+type Lap struct {
+	What  string `json:"what"` // as "assemble the root file system"
+	Nanos int64  `json:"nanos"`
 }
 
 // Machine is what the guest cannot know by itself.

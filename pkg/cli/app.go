@@ -15,6 +15,7 @@ import (
 	"vpod/pkg/config"
 	"vpod/pkg/engine"
 	"vpod/pkg/paths"
+	"vpod/pkg/timing"
 )
 
 // Engine is all that the commands ask of the engine, each part declared beside
@@ -65,15 +66,18 @@ type App struct {
 	// command starts again in a user namespace and only there returns.
 	EnterUserNamespace func(*slog.Logger) error
 	// RunMonitor is the life of a container's monitor.
-	RunMonitor func(ctx context.Context, launchPath string) error
+	RunMonitor func(ctx context.Context, launchPath string, record *timing.Recorder) error
 	// TakeSignals leaves INT, TERM and HUP, which otherwise end the command, to
 	// the caller. Nil in tests.
 	TakeSignals func()
+	// Loaded are the marks of the time before main, see timing.go.
+	Loaded []timing.Mark
 
 	global     globalFlags
 	opened     Engine
 	unprepared map[*cobra.Command]func() // how commands get their options, see lazy.go
-	rawMode    atomic.Bool               // standard input is a terminal in raw mode: lines need a carriage return
+	timing     timingFlag
+	rawMode    atomic.Bool // standard input is a terminal in raw mode: lines need a carriage return
 }
 
 // NewApp returns the App of this process. args is its command line with the
@@ -100,8 +104,10 @@ func engineVersion() engine.Version { return (*engine.Engine)(nil).Version() }
 
 // Main runs the command line args, program name included, and returns the exit
 // code of the process.
-func Main(args []string) int {
+func Main(args []string, began Began) int {
+	loaded := began.marks() // first, as it changes the environment
 	app := NewApp(args)
+	app.Loaded = loaded
 	ctx, release := untilInterrupted(context.Background())
 	defer release()
 	app.TakeSignals = release
@@ -121,7 +127,10 @@ func (app *App) Run(ctx context.Context, args []string) int {
 	if closeErr := app.closeEngine(); err == nil && closeErr != nil {
 		err = fmt.Errorf("close vpod's state: %w", closeErr)
 	}
-	return app.end(ctx, err)
+	app.timing.record.Mark("close the state")
+	code := app.end(ctx, err)
+	app.showTiming()
+	return code
 }
 
 // engine opens the engine at first use. Run closes it.
@@ -133,6 +142,7 @@ func (app *App) engine() (Engine, error) {
 		Paths:  paths.Override{Root: app.global.root, RunRoot: app.global.runRoot},
 		Log:    app.log(),
 		Notice: app.notice,
+		Timing: app.timing.record,
 	})
 	if err != nil {
 		return nil, err
@@ -157,6 +167,7 @@ func (app *App) enterStore() error {
 	if err := app.closeEngine(); err != nil {
 		return fmt.Errorf("close vpod's state: %w", err)
 	}
+	defer app.timing.record.HandOver()()
 	return app.EnterUserNamespace(app.log())
 }
 

@@ -17,6 +17,7 @@ import (
 	"vpod/pkg/config"
 	"vpod/pkg/container"
 	"vpod/pkg/engine"
+	"vpod/pkg/timing"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -259,7 +260,7 @@ func newTestApp(t *testing.T) *testApp {
 		},
 		NewEngine:          func(engine.Options) (Engine, error) { a.opened++; return a.engine, nil },
 		EnterUserNamespace: func(*slog.Logger) error { a.entered++; return nil },
-		RunMonitor:         func(context.Context, string) error { return nil },
+		RunMonitor:         func(context.Context, string, *timing.Recorder) error { return nil },
 	}
 	return a
 }

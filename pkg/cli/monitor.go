@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"vpod/pkg/timing"
 )
 
 // releaser is what release needs of the engine.
@@ -20,7 +22,7 @@ func newMonitorCommand(app *App) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return app.RunMonitor(cmd.Context(), args[0])
+			return app.RunMonitor(cmd.Context(), args[0], app.newRecord(timing.Monitor))
 		},
 	}
 }

@@ -49,6 +49,7 @@ func newRootCommand(app *App) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			app.setLogLevels()
+			app.timing.record.Mark("read the options")
 			if cmd.Annotations[needsStore] != "" {
 				return app.enterStore()
 			}

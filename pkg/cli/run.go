@@ -38,9 +38,11 @@ func newRunCommand(app *App) *cobra.Command {
 	app.lazily(cmd, func() {
 		opts.createFlags.addFlags(cmd.Flags())
 		opts.attachFlags.addFlags(cmd.Flags())
+		app.timing.addFlags(app, cmd.Flags())
 		cmd.Flags().BoolVarP(&opts.detach, "detach", "d", false, "Leave the container running in the background and print its id")
 		cmd.Flags().StringSliceVarP(&opts.attach, "attach", "a", nil, "Attach to this `stream`: stdin, stdout or stderr (default all)")
 		opts.createFlags.completeFlags(app, cmd)
+		completeFlag(cmd, "timing", fixedWords(timingFormats...))
 		completeFlag(cmd, "attach", fixedWords("stdin", "stdout", "stderr"))
 		completeFlag(cmd, "detach-keys", noWords)
 	})

@@ -48,7 +48,9 @@ func newStartCommand(app *App) *cobra.Command {
 	}
 	app.lazily(cmd, func() {
 		opts.addFlags(cmd.Flags())
+		app.timing.addFlags(app, cmd.Flags())
 		opts.selectionFlags.completeFlags(app, cmd)
+		completeFlag(cmd, "timing", fixedWords(timingFormats...))
 		completeFlag(cmd, "detach-keys", noWords)
 	})
 	return cmd
@@ -68,6 +70,9 @@ func (app *App) start(ctx context.Context, f *startFlags, args []string) error {
 			if f.attachFlags.changed(flag) {
 				return errors.New("--" + flag + " needs --attach")
 			}
+		}
+		if app.timing.record != nil && (sel.All || sel.Filters != nil || len(sel.Names) > 1) {
+			return errors.New("--timing is about the start of one container")
 		}
 		return app.finish(ctx, eng.StartSelected(ctx, sel), ownFailure)
 	}

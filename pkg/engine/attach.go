@@ -90,6 +90,9 @@ func (s *session) close() {
 func (s *session) wait(ctx context.Context, e *Engine) (int, error) {
 	defer s.cancel()
 	<-s.ended
+	e.opts.Timing.Join(s.exit.Timing)
+	e.opts.Timing.Mark("hear of the end")
+	defer e.opts.Timing.Mark("write the end down, or remove the container")
 	ctx = context.WithoutCancel(ctx) // what is to be removed is, also after Ctrl-C
 	switch {
 	case errors.Is(s.err, monitor.ErrDetached):

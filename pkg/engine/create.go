@@ -30,11 +30,13 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 	if err := e.checkFree(ctx, spec.Name, opts.Replace); err != nil {
 		return c, nil, err
 	}
+	e.opts.Timing.Mark("read the settings")
 	e.sweepLayers(ctx)
 	img, err := e.ensureImage(ctx, opts)
 	if err != nil {
 		return c, nil, err
 	}
+	e.opts.Timing.Mark("find the image")
 	spec.ID = newID()
 	spec.Created = time.Now().UTC()
 	proposed := spec.Name == ""
@@ -61,11 +63,13 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 		return c, nil, err
 	}
 	defer op.Close()
+	e.opts.Timing.Mark("resolve what was asked, make the container's directories")
 	undo := func() { _ = removeFiles(files) } // what is left is for sweep
 	if err := e.makeRootfs(ctx, spec, files, opts.Progress); err != nil {
 		undo()
 		return c, nil, err
 	}
+	e.opts.Timing.Mark("make the disks")
 	record := container.Record{ID: spec.ID, State: container.Created}
 	if err := e.insert(ctx, &spec, record, proposed); err != nil {
 		undo()
@@ -74,6 +78,7 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 	if sharesTree(e, spec) {
 		e.unmarkLayer(spec.ID)
 	}
+	e.opts.Timing.Mark("write the container down")
 	// From here on the row holds the image's disk. A removal that looked before
 	// the row was there may have taken it.
 	if _, ok := e.disks().Lookup(spec.Image.ID); !ok && spec.Rootfs.Mode == container.RootfsDisk {

@@ -16,6 +16,7 @@ import (
 	"vpod/pkg/image"
 	"vpod/pkg/paths"
 	"vpod/pkg/store"
+	"vpod/pkg/timing"
 )
 
 // Options are what the door knows before any verb runs.
@@ -27,6 +28,8 @@ type Options struct {
 
 	Log    *slog.Logger      // debugging; never nil
 	Notice func(line string) // one line for a person, as "waiting for another process …"; never nil
+
+	Timing *timing.Recorder // takes what a start does when; nil when nobody asks
 }
 
 // Engine carries out verbs. It opens the database and the image store at the

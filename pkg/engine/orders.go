@@ -32,9 +32,11 @@ func (e *Engine) orders(ctx context.Context, c container.Container, files paths.
 	if err := e.machineFacts(ctx, spec, &host); err != nil {
 		return nil, err
 	}
+	e.opts.Timing.Mark("find QEMU, the guest's files and the accelerator")
 	if host.Seccomp, err = seccompFilter(spec); err != nil {
 		return nil, err
 	}
+	e.opts.Timing.Mark("compile the seccomp filter")
 	if spec.TZ != "" {
 		if host.TimeZone, err = readTimeZone(spec.TZ); err != nil {
 			return nil, err
@@ -47,6 +49,7 @@ func (e *Engine) orders(ctx context.Context, c container.Container, files paths.
 	if host.Network, err = networkPlan(spec, cfg.BaseHostsFile); err != nil {
 		return nil, err
 	}
+	e.opts.Timing.Mark("plan the network")
 	if host.ImageDisk, host.ShareDir, err = e.readyRootfs(ctx, spec, files); err != nil {
 		return nil, err
 	}
@@ -59,7 +62,11 @@ func (e *Engine) orders(ctx context.Context, c container.Container, files paths.
 	if err != nil {
 		return nil, err
 	}
-	return l, e.chooseTemplate(ctx, spec, host, l)
+	l.Timing = e.opts.Timing != nil
+	e.opts.Timing.Mark("find the disks, plan the machine")
+	err = e.chooseTemplate(ctx, spec, host, l)
+	e.opts.Timing.Mark("choose the template")
+	return l, err
 }
 
 // machineFacts finds QEMU, the guest's files and the accelerator.

@@ -96,6 +96,7 @@ func (e *Engine) enterStore() error {
 	if err := e.Close(); err != nil {
 		return err
 	}
+	defer e.opts.Timing.HandOver()()
 	return EnterUserNamespace(e.opts.Log)
 }
 

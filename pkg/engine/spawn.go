@@ -17,6 +17,7 @@ import (
 
 	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
+	"vpod/pkg/timing"
 )
 
 // Hidden verbs by which vpod starts itself (pkg/cli, hidden.go).
@@ -28,8 +29,8 @@ const (
 // RunMonitor is the body of the hidden verb "monitor": it returns when the
 // container has ended for good. Descriptors 3 and 4 are the report and the
 // liveness lock.
-func RunMonitor(ctx context.Context, launchPath string) error {
-	return monitor.Run(ctx, launchPath, os.NewFile(3, "report"), os.NewFile(4, "live.lock"))
+func RunMonitor(ctx context.Context, launchPath string, record *timing.Recorder) error {
+	return monitor.Run(ctx, launchPath, os.NewFile(3, "report"), os.NewFile(4, "live.lock"), record)
 }
 
 // monitorProcess is a monitor this command has just started. It is not a child
@@ -39,6 +40,7 @@ type monitorProcess struct {
 	report *net.UnixConn
 	lines  *bufio.Reader
 	notice func(string) // tells the user something
+	timing *timing.Recorder
 }
 
 // maxReportLine bounds a line of the report, in bytes: an error text with the
@@ -46,7 +48,7 @@ type monitorProcess struct {
 const maxReportLine = 256 << 10
 
 // spawnMonitor starts the monitor with the liveness lock, which it then holds.
-func spawnMonitor(files paths.Container, lock *os.File, notice func(string)) (*monitorProcess, error) {
+func spawnMonitor(files paths.Container, lock *os.File, opts Options) (*monitorProcess, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find vpod's own executable: %w", err)
@@ -82,7 +84,8 @@ func spawnMonitor(files paths.Container, lock *os.File, notice func(string)) (*m
 		pid:    pid,
 		report: conn.(*net.UnixConn),
 		lines:  bufio.NewReaderSize(conn, 4096),
-		notice: notice,
+		notice: opts.Notice,
+		timing: opts.Timing,
 	}, nil
 }
 
@@ -112,6 +115,7 @@ func (m *monitorProcess) await(ctx context.Context, event, name string) error {
 		if err := json.Unmarshal(line, &r); err != nil {
 			return fmt.Errorf("start container %s: monitor's report %q: %w", name, line, err)
 		}
+		m.timing.Join(r.Timing)
 		switch r.Event {
 		case event:
 			return nil

@@ -157,6 +157,7 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 	if err := requireState(c, "start", "", container.Created, container.Exited); err != nil {
 		return nil, err
 	}
+	e.opts.Timing.Mark("look the container up")
 	orders, err := e.orders(ctx, c, files)
 	if err != nil {
 		return nil, err
@@ -179,10 +180,12 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 	}); err != nil {
 		return nil, err
 	}
-	m, err := spawnMonitor(files, lock, e.opts.Notice)
+	e.opts.Timing.Mark("write the monitor's orders")
+	m, err := spawnMonitor(files, lock, e.opts)
 	if err != nil {
 		return nil, errors.Join(err, e.startFailed(ctx, spec, err))
 	}
+	e.opts.Timing.Mark("spawn the monitor")
 	defer m.Close()
 	s, err := e.handshake(ctx, m, c, files, streams)
 	if err != nil {
@@ -204,6 +207,7 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 		s.close()
 		return nil, fmt.Errorf("record that container %s runs: %w", spec.Name, err)
 	}
+	e.opts.Timing.Mark("write down that it runs")
 	return s, nil
 }
 
@@ -213,6 +217,7 @@ func (e *Engine) handshake(ctx context.Context, m *monitorProcess, c container.C
 	if err := m.await(ctx, monitor.ReportReady, c.Spec.Name); err != nil {
 		return nil, err
 	}
+	e.opts.Timing.Mark("hear from the monitor")
 	var s *session
 	if streams != nil {
 		var err error
@@ -220,6 +225,7 @@ func (e *Engine) handshake(ctx context.Context, m *monitorProcess, c container.C
 			return nil, err
 		}
 	}
+	e.opts.Timing.Mark("attach")
 	if err := m.goAhead(); err != nil {
 		s.close()
 		return nil, fmt.Errorf("tell the monitor of %s to go ahead: %w", c.Spec.Name, err)
@@ -228,6 +234,7 @@ func (e *Engine) handshake(ctx context.Context, m *monitorProcess, c container.C
 		s.close()
 		return nil, err
 	}
+	e.opts.Timing.Mark("hear that it has started")
 	return s, nil
 }
 

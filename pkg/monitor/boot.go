@@ -91,7 +91,7 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 	s.console.setMark()
 	began := time.Now()
 	s.oom.relax()
-	m, err := s.start(ctx, s.launch, s.log)
+	m, err := s.start(ctx, s.launch, s.record, s.log)
 	s.oom.protect()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -139,6 +139,7 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 		}
 	}()
 	r.session, err = agentclient.NewSession(limited, m.Channel())
+	s.record.Mark("begin the session with the agent")
 	if err == nil {
 		if err = <-ready; err != nil {
 			r.session.Close()
@@ -152,6 +153,7 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 	r.client = agentclient.New(r.session)
 	hello := r.session.Hello()
 	took := time.Since(began)
+	s.record.Mark("the machine is ready")
 	s.log.Info("machine is up", "qemu", m.PID(), "after", took.Round(time.Millisecond), "kernel", hello.Kernel,
 		"memoryBytes", hello.MemoryBytes, "cpus", hello.CPUs, "agentVersion", hello.Version)
 	s.tell(func(st *Status) { st.ReadyAfter, st.Kernel = Duration(took), hello.Kernel })

@@ -24,6 +24,7 @@ import (
 	"vpod/pkg/filelock"
 	"vpod/pkg/logs"
 	"vpod/pkg/paths"
+	"vpod/pkg/timing"
 )
 
 const testID = "1111111111111111111111111111111111111111111111111111111111111111"
@@ -49,7 +50,10 @@ func (m *fakeMachine) Ready(context.Context) error { return m.ready }
 func (m *fakeMachine) PID() int                    { return 4242 }
 func (m *fakeMachine) Done() <-chan struct{}       { return m.done }
 func (m *fakeMachine) End() machineEnd             { return m.end }
-func (m *fakeMachine) Kill()                       { m.stop(machineEnd{Cause: endAsked}) }
+func (m *fakeMachine) Usage() []timing.Usage {
+	return []timing.Usage{{Process: timing.QEMU, UserNanos: 7e6}}
+}
+func (m *fakeMachine) Kill() { m.stop(machineEnd{Cause: endAsked}) }
 func (m *fakeMachine) Quit(ctx context.Context) error {
 	if m.noQuit {
 		<-ctx.Done()
@@ -183,7 +187,7 @@ func (h *harness) start() {
 	})
 }
 
-func (h *harness) startMachine(_ context.Context, _ *Launch, _ *slog.Logger) (machine, error) {
+func (h *harness) startMachine(_ context.Context, _ *Launch, _ *timing.Recorder, _ *slog.Logger) (machine, error) {
 	m := newFakeMachine(h.t, h.agent)
 	n := len(h.starts)
 	if h.boot != nil {

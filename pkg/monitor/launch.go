@@ -47,6 +47,9 @@ type Launch struct {
 	// ReleaseAlways, also after one that stays has ended.
 	ReleaseCommand []string `json:"releaseCommand,omitempty"`
 	ReleaseAlways  bool     `json:"releaseAlways,omitempty"`
+
+	// Timing has the monitor say what it did when, in its reports and exit frames.
+	Timing bool `json:"timing,omitempty"`
 }
 
 // LaunchContainer is one container of the machine.

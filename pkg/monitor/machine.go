@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+
+	"vpod/pkg/timing"
 )
 
 // machine is a started virtual machine, as the monitor sees it. Its methods may
@@ -27,11 +29,13 @@ type machine interface {
 	Done() <-chan struct{}
 	// End says how it ended; valid once Done is closed.
 	End() machineEnd
+	// Usage is the processor time of QEMU and its helpers so far.
+	Usage() []timing.Usage
 }
 
 // startMachine starts the machine described by l. Its error says what cannot be
 // run and what to do.
-type startMachine func(ctx context.Context, l *Launch, log *slog.Logger) (machine, error)
+type startMachine func(ctx context.Context, l *Launch, record *timing.Recorder, log *slog.Logger) (machine, error)
 
 // endCause is why a machine is gone.
 type endCause int

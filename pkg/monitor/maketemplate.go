@@ -50,7 +50,7 @@ func MakeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) error
 }
 
 func makeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (err error) {
-	started, err := startQEMU(ctx, &Launch{QEMU: o.QEMU, Machine: o.Machine}, log)
+	started, err := startQEMU(ctx, &Launch{QEMU: o.QEMU, Machine: o.Machine}, nil, log)
 	if err != nil {
 		return err
 	}

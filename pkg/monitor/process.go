@@ -12,6 +12,7 @@ import (
 	"vpod/pkg/agentclient"
 	"vpod/pkg/agentproto"
 	"vpod/pkg/logs"
+	"vpod/pkg/timing"
 )
 
 const (
@@ -48,6 +49,7 @@ func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 		err = context.Cause(starting) // a stop that came before setRun has not seen this run
 		if err == nil && first {
 			err = s.awaitGo(starting, r, word)
+			s.record.Mark("get the word to go on")
 		}
 		if err == nil {
 			err = s.startProcess(starting, r)
@@ -69,7 +71,8 @@ func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 		}
 	})
 	if first {
-		if err := s.report.send(Report{Event: ReportStarted}); err != nil {
+		s.record.Mark("write down that it runs")
+		if err := s.report.send(Report{Event: ReportStarted, Timing: s.recorded(r)}); err != nil {
 			s.log.Info("nobody waits for the start", "error", err)
 		}
 		s.report.close()
@@ -141,9 +144,12 @@ func (s *supervisor) startProcess(ctx context.Context, r *run) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the agent did not start it within %s", startTimeout))
 	defer cancel()
-	_, err = r.client.Start(ctx, s.c.ID, agentproto.InitProcess, agentproto.StartRequest{
-		Machine: guest, Container: &s.c.Guest, Process: s.c.Process,
+	asked := timing.Now()
+	reply, err := r.client.Start(ctx, s.c.ID, agentproto.InitProcess, agentproto.StartRequest{
+		Machine: guest, Container: &s.c.Guest, Process: s.c.Process, Timing: s.record != nil,
 	})
+	s.record.Add(guestMarks(reply.Laps, asked, timing.Now())...)
+	s.record.Mark("the process is started")
 	return err
 }
 
@@ -177,7 +183,11 @@ func (s *supervisor) neverRan(err error, first bool) outcome {
 	s.tell(func(st *Status) { st.QEMUPID = 0 })
 	out := outcome{exit: exit, neverRan: true, err: err, final: first}
 	if first && !errors.Is(err, errStarterGone) {
-		rep := Report{Event: ReportFailed, Error: fmt.Sprintf("container %s: %s", s.c.Name, text), ExitCode: code}
+		s.record.Mark("give the start up")
+		rep := Report{
+			Event: ReportFailed, Error: fmt.Sprintf("container %s: %s", s.c.Name, text), ExitCode: code,
+			Timing: s.record.Take(),
+		}
 		if err := s.report.send(rep); err != nil {
 			s.log.Warn("nobody was told that the container could not be started", "error", err)
 		} else {
@@ -231,6 +241,7 @@ func (s *supervisor) attend(ctx context.Context, r *run) Exit {
 
 	status, err := r.client.Wait(ctx, s.c.ID, agentproto.InitProcess)
 	close(r.exited)
+	s.record.Mark("the process runs, and ends")
 	exit := Exit{Version: LaunchVersion, ExitCode: status.Code, OOMKilled: status.OOMKilled}
 	if err != nil {
 		var why error
@@ -253,12 +264,16 @@ func (s *supervisor) attend(ctx context.Context, r *run) Exit {
 	endInput()
 	<-inputDone
 	s.streams.stdin.disconnect()
+	s.record.Mark("drain its output")
 	if err == nil {
 		s.shutdown(ctx, r)
+		s.record.Mark("shut the guest down")
 	}
 	r.session.Close()
 	<-done
 	s.endMachine(r)
+	s.record.Use(r.machine.Usage()...)
+	s.record.Mark("end QEMU")
 	return exit
 }
 

@@ -20,6 +20,7 @@ import (
 	"vpod/pkg/qemu"
 	"vpod/pkg/qmp"
 	"vpod/pkg/sidecar"
+	"vpod/pkg/timing"
 )
 
 // maxLastWords is how much of what QEMU printed an error quotes, in bytes.
@@ -34,7 +35,9 @@ type qemuMachine struct {
 	console  *net.UnixConn
 	spawner  *sidecar.Spawner
 	passt    *sidecar.Passt // nil without
+	helpers  []*sidecar.Process
 	log      *slog.Logger
+	record   *timing.Recorder
 	watching chan struct{} // closed when no more events come
 	restored chan error    // takes how loading a saved state went; nil when the machine boots
 	done     chan struct{}
@@ -49,9 +52,9 @@ type qemuMachine struct {
 
 // startQEMU starts a machine's helpers and QEMU; all of them die with this
 // process, however it dies.
-func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err error) {
+func startQEMU(ctx context.Context, l *Launch, record *timing.Recorder, log *slog.Logger) (_ machine, err error) {
 	m := &qemuMachine{
-		log: log, greeted: make(chan struct{}), watching: make(chan struct{}), done: make(chan struct{}),
+		log: log, record: record, greeted: make(chan struct{}), watching: make(chan struct{}), done: make(chan struct{}),
 		spawner: sidecar.NewSpawner(),
 	}
 	var files qemu.Files
@@ -94,6 +97,7 @@ func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err
 	if err != nil {
 		return nil, err
 	}
+	record.Mark("make the machine's channels, start its helpers")
 	stateFD := 0
 	if l.Template != nil {
 		if stateFD, err = openTemplate(l.Template, &desc, &files); err != nil {
@@ -122,6 +126,8 @@ func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err
 	if err != nil {
 		return nil, err
 	}
+	record.Mark("spawn QEMU")
+	record.MeasureMachine(m.process.CPUTime)
 	m.qmp = qmp.New(control, qmp.Options{Log: log})
 	go m.watch(m.qmp.Watch(context.WithoutCancel(ctx)))
 	if m.restored != nil {
@@ -137,6 +143,7 @@ func startQEMU(ctx context.Context, l *Launch, log *slog.Logger) (_ machine, err
 		if _, err := m.qmp.Handshake(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, qmp.ErrGone) {
 			log.Error("talk to QEMU", "error", err)
 		}
+		record.Mark("QEMU makes the machine, and greets")
 	}()
 	for _, v := range virtiofsds {
 		go m.mind(v)
@@ -175,6 +182,7 @@ func (m *qemuMachine) startPasst(ctx context.Context, l *Launch, desc *qemu.Mach
 	if m.passt, err = sidecar.StartPasst(ctx, m.spawner, pl); err != nil {
 		return err
 	}
+	m.helpers = append(m.helpers, m.passt.Process)
 	nic := *desc.NIC
 	nic.User, nic.StreamFD = nil, files.Donate(m.passt.NIC)
 	desc.NIC = &nic
@@ -201,6 +209,7 @@ func (m *qemuMachine) startVirtiofsds(ctx context.Context, l *Launch, desc *qemu
 			}
 			share.FD = files.Donate(v.Socket)
 			started = append(started, v)
+			m.helpers = append(m.helpers, v.Process)
 		}
 	}
 	return started, nil
@@ -339,6 +348,7 @@ func (m *qemuMachine) Ready(ctx context.Context) error {
 	if err := m.passt.Ready(ctx); err != nil {
 		return fmt.Errorf("connect the network: %w", err)
 	}
+	m.record.Mark("passt is ready")
 	return nil
 }
 
@@ -346,6 +356,16 @@ func (m *qemuMachine) End() machineEnd {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.end
+}
+
+// Usage implements machine.
+func (m *qemuMachine) Usage() []timing.Usage {
+	var list []timing.Usage
+	for _, p := range append([]*sidecar.Process{m.process}, m.helpers...) {
+		user, system := p.Usage()
+		list = append(list, timing.Usage{Process: p.Name(), UserNanos: int64(user), SystemNanos: int64(system)})
+	}
+	return list
 }
 
 // Quit implements machine by QMP's quit.

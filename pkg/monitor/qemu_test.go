@@ -56,7 +56,7 @@ func TestQEMUEnds(t *testing.T) {
 		}, machineEnd{Cause: endAsked}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m, err := startQEMU(t.Context(), fakeQEMU(t, tt.script), slog.New(slog.DiscardHandler))
+			m, err := startQEMU(t.Context(), fakeQEMU(t, tt.script), nil, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +91,7 @@ eval "exec 8<&$agent 9>&$console"
 read line <&8
 echo "agent said $line" >&9
 `)
-	m, err := startQEMU(t.Context(), l, slog.New(slog.DiscardHandler))
+	m, err := startQEMU(t.Context(), l, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ echo "agent said $line" >&9
 func TestQEMUCannotStart(t *testing.T) {
 	l := fakeQEMU(t, "")
 	l.QEMU = "/nonexistent/qemu"
-	_, err := startQEMU(t.Context(), l, slog.New(slog.DiscardHandler))
+	_, err := startQEMU(t.Context(), l, nil, slog.New(slog.DiscardHandler))
 	var missing *qemu.NotFoundError
 	if !errors.As(err, &missing) {
 		t.Fatalf("startQEMU = %v, want *qemu.NotFoundError", err)
@@ -120,12 +120,12 @@ func TestQEMUCannotStart(t *testing.T) {
 
 	l = fakeQEMU(t, "")
 	l.Machine.MemoryBytes = 1
-	if _, err := startQEMU(t.Context(), l, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := startQEMU(t.Context(), l, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a machine of one byte started")
 	}
 	fds := countFDs(t)
 	for range 20 {
-		_, _ = startQEMU(t.Context(), l, slog.New(slog.DiscardHandler))
+		_, _ = startQEMU(t.Context(), l, nil, slog.New(slog.DiscardHandler))
 	}
 	if now := countFDs(t); now > fds+5 {
 		t.Errorf("%d descriptors before, %d after failed starts", fds, now)

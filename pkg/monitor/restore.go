@@ -40,10 +40,12 @@ func (m *qemuMachine) restore(ctx context.Context, stateFD int, events *qmp.Watc
 	if err := m.awaitMigration(ctx, events); err != nil {
 		return fmt.Errorf("restore the machine: %w", err)
 	}
+	m.record.Mark("load the saved machine")
 	// It was saved standing still, and so it stands.
 	if err := m.qmp.Cont(ctx); err != nil {
 		return fmt.Errorf("let the restored machine run: %w", err)
 	}
+	m.record.Mark("let the machine run")
 	return nil
 }
 

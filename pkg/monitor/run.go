@@ -18,6 +18,7 @@ import (
 	"vpod/pkg/agentproto"
 	"vpod/pkg/logs"
 	"vpod/pkg/paths"
+	"vpod/pkg/timing"
 	"vpod/pkg/unixsock"
 )
 
@@ -30,7 +31,9 @@ import (
 // container's liveness lock, which it lets go of once the exit record is written.
 // It changes the process: its umask, the signals it heeds, its memory settings.
 // SIGTERM and the end of ctx stop the container as its stop settings say.
-func Run(ctx context.Context, launchPath string, report, liveLock *os.File) error {
+//
+// record holds the time before; it is added to where the orders say so.
+func Run(ctx context.Context, launchPath string, report, liveLock *os.File, record *timing.Recorder) error {
 	unix.CloseOnExec(int(report.Fd()))
 	unix.CloseOnExec(int(liveLock.Fd()))
 	detachProcess()
@@ -47,6 +50,10 @@ func Run(ctx context.Context, launchPath string, report, liveLock *os.File) erro
 		rep.close()
 		return err
 	}
+	if s.launch.Timing {
+		s.record = record
+	}
+	s.record.Mark("read the orders, open files and sockets")
 	return s.supervise(ctx)
 }
 
@@ -79,6 +86,7 @@ type supervisor struct {
 	report  *reporter
 	lock    *os.File
 	streams *streams
+	record  *timing.Recorder // of the first run; nil when nobody asks, and afterwards
 
 	attachSocket, agentSocket *net.UnixListener
 	conns                     sync.WaitGroup // connections being served
@@ -226,7 +234,7 @@ func (s *supervisor) supervise(ctx context.Context) error {
 			st.State, st.QEMUPID, st.ExitCode = statusRestarting, 0, out.exit.ExitCode
 			st.RestartCount++
 		})
-		s.streams.exit(out.exit, false)
+		s.streams.exit(s.timed(out.exit), false)
 		s.log.Info("restart", "in", wait, "count", out.exit.RestartCount+1)
 		if !s.sleep(wait) {
 			out.exit.StoppedByUser = s.wasByUser()
@@ -253,7 +261,7 @@ func (s *supervisor) finish(out outcome, endServing func()) error {
 	s.unlock()
 	close(s.ended)
 	endServing()
-	told := s.streams.exit(out.exit, true)
+	told := s.streams.exit(s.timed(out.exit), true)
 	for _, c := range told {
 		if c.queue.wasLost() {
 			c.conn.SetDeadline(time.Now().Add(time.Second)) // it was given up before
@@ -267,6 +275,15 @@ func (s *supervisor) finish(out outcome, endServing func()) error {
 	s.log.Info("monitor ends")
 	s.journal.Close()
 	return recordErr
+}
+
+// timed adds to an exit what has been recorded, which is of the first run alone.
+func (s *supervisor) timed(exit Exit) Exit {
+	s.record.Use(timing.OwnUsage(timing.Monitor))
+	s.record.Mark("write the exit record")
+	exit.Timing = s.record.Take()
+	s.record = nil
+	return exit
 }
 
 // unlock lets go of the liveness lock, also in a process that still holds a

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"vpod/pkg/container"
+	"vpod/pkg/timing"
 )
 
 // Status is what a living monitor says of its machine, in status.json. It is
@@ -60,6 +61,10 @@ type Exit struct {
 	// Restarts says, in exit frames alone, that this was not the container's end:
 	// its policy has it started again.
 	Restarts bool `json:"restarts,omitempty"`
+
+	// Timing is, in exit frames alone, what the monitor has recorded of the first run
+	// since its reports.
+	Timing *timing.Record `json:"timing,omitempty"`
 }
 
 // States of a Status.

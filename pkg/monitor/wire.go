@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"vpod/pkg/timing"
 )
 
 // Two conversations lead to a monitor besides the agent streams.
@@ -34,6 +36,8 @@ type Report struct {
 	Event    string `json:"event"`
 	Error    string `json:"error,omitempty"`
 	ExitCode int    `json:"exitCode,omitempty"` // 125, 126 or 127
+
+	Timing *timing.Record `json:"timing,omitempty"` // what the monitor has recorded since its last report
 }
 
 // Op is what a connection to the attach socket asks.

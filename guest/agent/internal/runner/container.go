@@ -14,6 +14,7 @@ import (
 	"vpod/guest/agent/internal/mounts"
 	"vpod/guest/agent/internal/rootfs"
 	"vpod/guest/agent/internal/spawn"
+	"vpod/guest/agent/internal/stopwatch"
 	"vpod/pkg/agentproto"
 )
 
@@ -42,7 +43,7 @@ type Container struct {
 // Create makes a container and starts its first process. ready is called before
 // the process is started, when everything else is done: what it waits for happens
 // at the same time. On failure nothing of the container remains.
-func (r *Runner) Create(ctx context.Context, id string, spec *agentproto.Container, p *agentproto.Process, ready func() error) (_ *Process, err error) {
+func (r *Runner) Create(ctx context.Context, id string, spec *agentproto.Container, p *agentproto.Process, ready func() error, watch *stopwatch.Watch) (_ *Process, err error) {
 	if err := refuse(&spec.OCI); err != nil {
 		return nil, fail(agentproto.ErrBadRequest, err)
 	}
@@ -70,10 +71,10 @@ func (r *Runner) Create(ctx context.Context, id string, spec *agentproto.Contain
 		}
 		r.settle(id, c)
 	}()
-	if err := c.prepare(ctx, spec); err != nil {
+	if err := c.prepare(ctx, spec, watch); err != nil {
 		return nil, fail(agentproto.ErrSetup, err)
 	}
-	c.init, err = c.startFirst(ctx, spec, p, ready)
+	c.init, err = c.startFirst(ctx, spec, p, ready, watch)
 	if err != nil {
 		return nil, fail(agentproto.ErrSetup, err)
 	}
@@ -96,7 +97,7 @@ func (c *Container) takeLinux(l *specs.Linux) (err error) {
 }
 
 // prepare makes what the container has outside its namespaces.
-func (c *Container) prepare(ctx context.Context, spec *agentproto.Container) (err error) {
+func (c *Container) prepare(ctx context.Context, spec *agentproto.Container, watch *stopwatch.Watch) (err error) {
 	if c.group, err = cgroup.Create(cgroup.Root, c.ID); err != nil {
 		return err
 	}
@@ -112,17 +113,19 @@ func (c *Container) prepare(ctx context.Context, spec *agentproto.Container) (er
 	if err != nil {
 		return fmt.Errorf("control group: %w", err)
 	}
+	watch.Lap("make the control group")
 	dir := c.dir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	c.root, err = rootfs.Assemble(ctx, dir, spec.Rootfs)
+	watch.Lap("assemble the root file system")
 	return err
 }
 
 // startFirst makes the namespaces, furnishes the root and starts the first
 // process, all on one thread.
-func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, p *agentproto.Process, ready func() error) (*Process, error) {
+func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, p *agentproto.Process, ready func() error, watch *stopwatch.Watch) (*Process, error) {
 	l := &launch{container: c, spec: p, first: true, hostname: spec.OCI.Hostname, domainname: spec.OCI.Domainname}
 	if err := l.check(); err != nil {
 		return nil, fail(agentproto.ErrBadRequest, err)
@@ -132,6 +135,7 @@ func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, 
 		if err := c.ns.enter(); err != nil {
 			return err
 		}
+		watch.Lap("make the namespaces")
 		f, err := mounts.Prepare(ctx, mounts.Plan{
 			OCI: &spec.OCI, Files: spec.Files, FilesDir: c.filesDir(),
 			CgroupDir: c.cgroupView(), ProcFD: c.runner.procFD, ReadOnly: spec.Rootfs.ReadOnly,
@@ -143,19 +147,23 @@ func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, 
 		if err := mounts.Enter(c.root.Dir); err != nil {
 			return err
 		}
+		watch.Lap("prepare mounts, enter the root")
 		unix.Umask(0) // the thread's own
 		if err := l.setNames(); err != nil {
 			return err
 		}
 		l.cmd.Mounts, err = f.Furnish(l.furnish)
+		watch.Lap("mount, furnish, open the streams")
 		if err == nil {
 			err = ready()
 		}
+		watch.Lap("wait for the network interface")
 		if err != nil {
 			l.abandon()
 			return err
 		}
 		proc, err = l.start(agentproto.InitProcess)
+		watch.Lap("execute the command")
 		return err
 	})
 	return proc, err

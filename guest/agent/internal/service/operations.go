@@ -9,6 +9,7 @@ import (
 	"vpod/guest/agent/internal/bulk"
 	"vpod/guest/agent/internal/machine"
 	"vpod/guest/agent/internal/runner"
+	"vpod/guest/agent/internal/stopwatch"
 	"vpod/pkg/agentproto"
 )
 
@@ -82,22 +83,24 @@ func (s *Server) start(req *agentproto.Request) (any, error) {
 	if err := decode(req, &b); err != nil {
 		return nil, err
 	}
+	watch := stopwatch.Start(b.Timing)
 	network := func() error { return nil }
 	if b.Machine != nil {
 		if err := machine.Setup(b.Machine); err != nil {
 			return nil, setupError(err)
 		}
+		watch.Lap("set clock and random numbers")
 		network = inBackground(func() error { return machine.SetupNICs(b.Machine.NICs) })
 	}
-	p, err := s.startProcess(req, &b, network)
+	p, err := s.startProcess(req, &b, network, watch)
 	if err != nil {
 		_ = network()
 		return nil, err
 	}
-	return agentproto.StartReply{PID: p.PID()}, nil
+	return agentproto.StartReply{PID: p.PID(), Laps: watch.Laps()}, nil
 }
 
-func (s *Server) startProcess(req *agentproto.Request, b *agentproto.StartRequest, network func() error) (*runner.Process, error) {
+func (s *Server) startProcess(req *agentproto.Request, b *agentproto.StartRequest, network func() error, watch *stopwatch.Watch) (*runner.Process, error) {
 	ready := func() error { return setupError(network()) }
 	if b.Container == nil {
 		c, err := s.runner.Container(req.Container)
@@ -114,7 +117,7 @@ func (s *Server) startProcess(req *agentproto.Request, b *agentproto.StartReques
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deviceWait)
 	defer cancel()
-	return s.runner.Create(ctx, req.Container, b.Container, &b.Process, ready)
+	return s.runner.Create(ctx, req.Container, b.Container, &b.Process, ready, watch)
 }
 
 func setupError(err error) error {
