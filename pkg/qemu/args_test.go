@@ -71,6 +71,19 @@ func TestArgsGolden(t *testing.T) {
 			m.MemoryPath, m.Incoming, m.Paused = "/cache/template.ram", "fd:6", true
 			m.GenerationID = "8A7B1D2C-0000-4000-8000-0123456789AB"
 		}},
+		{"q35-tcg-template-unconnected", baseMachine(BoardQ35, AccelTCG), func(m *Machine) {
+			m.MemoryPath, m.MemoryShared = "/cache/template.ram", true
+			m.NIC = &NIC{MAC: "52:54:00:00:00:01", MTU: 65520, Unconnected: true}
+		}},
+		{"microvm-tcg-template-unconnected", baseMachine(BoardMicroVM, AccelTCG), func(m *Machine) {
+			m.MemoryPath, m.MemoryShared = "/cache/template.ram", true
+			m.NIC = &NIC{MAC: "52:54:00:00:00:01", Unconnected: true}
+		}},
+		{"q35-tcg-clone-without-kernel", baseMachine(BoardQ35, AccelTCG), func(m *Machine) {
+			m.MemoryPath, m.Incoming = "/cache/template.ram", "defer"
+			m.Kernel, m.Initrd, m.KernelArgs = "", "", nil
+			m.NIC = &NIC{MAC: "52:54:00:12:34:56", MTU: 65520, StreamFD: 6}
+		}},
 		{"q35-tcg-descriptors", baseMachine(BoardQ35, AccelTCG), func(m *Machine) {
 			m.Disks = []Disk{{ID: "lower0", FD: 6, ReadOnly: true}, {ID: "scratch0", FD: 7}}
 		}},

@@ -104,15 +104,17 @@ func (m *Machine) addNIC(a *argList) {
 	if n == nil {
 		return
 	}
+	props := []string{"id=nic"}
 	switch {
+	case n.Unconnected: // no end at all: with a hub of one port the machine does not come up (QEMU 7.2)
 	case n.User != nil:
 		a.add("-netdev", n.User.props()...)
-	case n.Unconnected:
-		a.add("-netdev", "hubport", "id=net", "hubid=0") // a hub with one port
+		props = append(props, "netdev=net")
 	default:
 		a.add("-netdev", "stream", "id=net", "server=off", "addr.type=fd", propInt("addr.str", n.StreamFD))
+		props = append(props, "netdev=net")
 	}
-	props := []string{"id=nic", "netdev=net", prop("mac", n.MAC)}
+	props = append(props, prop("mac", n.MAC))
 	if n.MTU != 0 {
 		props = append(props, propInt("host_mtu", n.MTU))
 	}

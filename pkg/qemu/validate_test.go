@@ -54,6 +54,8 @@ func TestValidate(t *testing.T) {
 		{"multicast MAC", nic(func(n *NIC) { n.MAC = "01:00:00:00:00:01" }), "NIC.MAC"},
 		{"no backend", nic(func(n *NIC) { n.User = nil }), "NIC.User"},
 		{"two backends", nic(func(n *NIC) { n.StreamFD = 9 }), "NIC.User"},
+		{"unconnected", nic(func(n *NIC) { n.User, n.Unconnected = nil, true }), ""},
+		{"unconnected with a backend", nic(func(n *NIC) { n.Unconnected = true }), "NIC.User"},
 		{"tiny MTU", nic(func(n *NIC) { n.MTU = 10 }), "NIC.MTU"},
 		{"IPv6 network", nic(func(n *NIC) { n.User.Network = "fd00::/64" }), "NIC.User.Network"},
 		{"name server by name", nic(func(n *NIC) { n.User.DNS = "dns.example" }), "NIC.User.DNS"},
@@ -68,6 +70,8 @@ func TestValidate(t *testing.T) {
 		{"incoming from a program", func(m *Machine) { m.Incoming = "exec:cat /etc/passwd" }, "Incoming"},
 		{"incoming from a standard descriptor", func(m *Machine) { m.Incoming = "fd:0" }, "Incoming"},
 		{"incoming later", func(m *Machine) { m.Incoming = "defer" }, ""},
+		{"incoming without a kernel", func(m *Machine) { m.Incoming, m.Kernel, m.Initrd, m.KernelArgs = "defer", "", "", nil }, ""},
+		{"incoming, arguments for no kernel", func(m *Machine) { m.Incoming, m.Kernel, m.Initrd = "defer", "", "" }, "Kernel"},
 		{"standard descriptor", func(m *Machine) { m.AgentFD = 2 }, "AgentFD"},
 		{"descriptor used twice", func(m *Machine) { m.AgentFD = m.QMPFD }, "AgentFD"},
 	}
