@@ -76,6 +76,41 @@ func NewSession(ctx context.Context, conn net.Conn) (*Session, error) {
 		conn.Close()
 		return nil, err
 	}
+	s, err := multiplex(conn)
+	if err != nil {
+		return nil, err
+	}
+	err = New(s).call(ctx, agentproto.Request{Op: agentproto.OpHello},
+		agentproto.HelloRequest{MinVersion: agentproto.MinVersion, MaxVersion: agentproto.Version}, &s.hello)
+	if err == nil && (s.hello.Version < agentproto.MinVersion || s.hello.Version > agentproto.Version) {
+		err = fmt.Errorf("%w: it settled on version %d, offered were %d to %d",
+			ErrProtocol, s.hello.Version, agentproto.MinVersion, agentproto.Version)
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("greet the agent: %w", err)
+	}
+	s.hello.Kernel = Printable(s.hello.Kernel, 128)
+	return s, nil
+}
+
+// ContinueSession takes ownership of conn, the agent port of a machine that was
+// saved within a session while no stream was open, and goes on with that session as
+// its host did, without preamble and hello: what the agent would say, it has said
+// before the machine was saved. Nothing is sent; whether the agent is there shows
+// with the first stream.
+func ContinueSession(conn net.Conn, hello agentproto.HelloReply) (*Session, error) {
+	s, err := multiplex(conn)
+	if err != nil {
+		return nil, err
+	}
+	s.hello = hello
+	return s, nil
+}
+
+// multiplex makes a session of a channel on which the agent waits for streams. It
+// takes ownership of conn.
+func multiplex(conn net.Conn) (*Session, error) {
 	s := &Session{guard: newGuard(conn), done: make(chan struct{})}
 	mux, err := yamux.Client(s.guard, &yamux.Config{
 		AcceptBacklog:          maxStreams,
@@ -93,18 +128,6 @@ func NewSession(ctx context.Context, conn net.Conn) (*Session, error) {
 	}
 	s.mux = mux
 	go s.watch()
-
-	err = New(s).call(ctx, agentproto.Request{Op: agentproto.OpHello},
-		agentproto.HelloRequest{MinVersion: agentproto.MinVersion, MaxVersion: agentproto.Version}, &s.hello)
-	if err == nil && (s.hello.Version < agentproto.MinVersion || s.hello.Version > agentproto.Version) {
-		err = fmt.Errorf("%w: it settled on version %d, offered were %d to %d",
-			ErrProtocol, s.hello.Version, agentproto.MinVersion, agentproto.Version)
-	}
-	if err != nil {
-		s.Close()
-		return nil, fmt.Errorf("greet the agent: %w", err)
-	}
-	s.hello.Kernel = Printable(s.hello.Kernel, 128)
 	return s, nil
 }
 

@@ -53,7 +53,7 @@ func (e *Engine) chooseTemplate(ctx context.Context, spec container.Spec, host h
 	t, err := e.ensureTemplate(ctx, spec.Machine, host, orders.Machine)
 	switch {
 	case err == nil:
-		orders.Template = &monitor.Template{Key: t.Key, RAM: t.RAM, State: t.State}
+		orders.Template = &monitor.Template{Key: t.Key, RAM: t.RAM, State: t.State, Hello: t.Info.Hello}
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -114,7 +114,7 @@ func (e *Engine) makeTemplate(ctx context.Context, asked container.Machine, host
 	if err != nil {
 		return t, err
 	}
-	err = monitor.MakeTemplate(ctx, monitor.TemplateOrders{
+	hello, err := monitor.MakeTemplate(ctx, monitor.TemplateOrders{
 		QEMU: host.QEMU, Machine: source, State: draft.State, Warm: warm, BootTimeout: config.BootTimeout,
 	}, e.opts.Log)
 	if err != nil {
@@ -125,8 +125,10 @@ func (e *Engine) makeTemplate(ctx context.Context, asked container.Machine, host
 			return t, fmt.Errorf("remove the template's disks: %w", err)
 		}
 	}
-	source.Disks = nil // they were placeholders
-	return draft.Publish(template.Info{Made: time.Now(), Machine: source, QEMU: host.QEMU})
+	for i := range source.Disks {
+		source.Disks[i].Path = "" // it was a placeholder
+	}
+	return draft.Publish(template.Info{Made: time.Now(), Machine: source, QEMU: host.QEMU, Hello: hello})
 }
 
 // warmCommand is the only file on a template's root disk.

@@ -5,20 +5,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"vpod/pkg/agentclient"
-	"vpod/pkg/template"
 )
 
 const (
 	// defaultBootTimeout holds where the orders name none.
 	defaultBootTimeout = time.Minute
-	// restoreTimeout is for a machine that starts from its template, which takes a
-	// tenth of a second; a busy host makes it a few.
-	restoreTimeout = 20 * time.Second
 	// bootAttempts: a guest's clock calibration can fail on a loaded host without
 	// KVM, and the kernel then waits for ever (docs/design/machine.md). Once more
 	// is worth it; a QEMU that gives up would give up again.
@@ -61,15 +56,10 @@ type run struct {
 	timedOut  bool   // killed for running too long
 }
 
-// boot starts the machine and waits for its agent: from its template, and cold
-// where there is none or that does not work.
+// boot starts the machine, from its template if it has one, and waits for its agent.
 func (s *supervisor) boot(ctx context.Context) (*run, error) {
 	if s.launch.Template != nil {
-		r, err := s.bootOnce(ctx)
-		if err == nil || ctx.Err() != nil {
-			return r, err
-		}
-		s.dropTemplate(err)
+		return s.bootOnce(ctx)
 	}
 	for attempt := 1; ; attempt++ {
 		r, err := s.bootOnce(ctx)
@@ -114,9 +104,6 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 	if timeout <= 0 {
 		timeout = defaultBootTimeout
 	}
-	if s.launch.Template != nil {
-		timeout = min(timeout, restoreTimeout)
-	}
 	hang := &hangError{timeout: timeout}
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, hang)
 	defer cancel()
@@ -138,7 +125,7 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 		case <-limited.Done():
 		}
 	}()
-	r.session, err = agentclient.NewSession(limited, m.Channel())
+	r.session, err = s.connect(limited, m)
 	s.record.Mark("begin the session with the agent")
 	if err == nil {
 		if err = <-ready; err != nil {
@@ -146,7 +133,7 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 		}
 	}
 	if err != nil {
-		err = s.bootFailed(limited, r, err)
+		err = s.blameTemplate(s.bootFailed(limited, r, err))
 		s.tell(func(st *Status) { st.QEMUPID = 0 })
 		return nil, err
 	}
@@ -160,17 +147,13 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 	return r, nil
 }
 
-// dropTemplate makes the machine boot cold from now on, and the next start of any
-// container make the template anew.
-func (s *supervisor) dropTemplate(why error) {
-	t := s.launch.Template
-	s.launch.Template = nil
-	s.log.Warn("the machine does not start from its template, which is dropped", "template", t.Key, "error", why)
-	if err := template.Invalidate(filepath.Dir(t.RAM)); err != nil {
-		s.log.Warn("drop the template", "template", t.Key, "error", err)
+// connect begins the conversation with the machine's agent, or goes on with the one
+// the machine was saved in.
+func (s *supervisor) connect(ctx context.Context, m machine) (*agentclient.Session, error) {
+	if t := s.launch.Template; t != nil {
+		return agentclient.ContinueSession(m.Channel(), t.Hello)
 	}
-	s.tell(func(st *Status) { st.Template = "" })
-	s.report.notice(fmt.Sprintf("the machine of %s does not start from its template, which is dropped; it boots instead: %v", s.c.Name, why))
+	return agentclient.NewSession(ctx, m.Channel())
 }
 
 // bootFailed ends a machine that did not come up and says why it did not.

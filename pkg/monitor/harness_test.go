@@ -104,6 +104,7 @@ type harness struct {
 	tune   func(s *supervisor)
 
 	report *bufio.Reader
+	asked  bool     // the monitor has asked for the word
 	conn   net.Conn // of the command
 	cancel context.CancelFunc
 	result chan error
@@ -204,6 +205,9 @@ func (h *harness) startMachine(_ context.Context, _ *Launch, _ *timing.Recorder,
 // expect reads the next report.
 func (h *harness) expect(event string) Report {
 	h.t.Helper()
+	if event == ReportFailed && !h.asked { // the word is asked for before anything can fail
+		h.expect(ReportReady)
+	}
 	h.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	line, err := h.report.ReadBytes('\n')
 	if err != nil {
@@ -216,6 +220,7 @@ func (h *harness) expect(event string) Report {
 	if r.Event != event {
 		h.t.Fatalf("report %+v, want %q", r, event)
 	}
+	h.asked = h.asked || event == ReportReady
 	return r
 }
 
@@ -266,6 +271,16 @@ func (h *harness) wait() Exit {
 }
 
 // status reads status.json.
+// statusWhen waits until the status meets a condition.
+func (h *harness) statusWhen(met func(Status) bool) Status {
+	h.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if s := h.status(); met(s) || time.Now().After(end) {
+			return s
+		}
+	}
+}
+
 func (h *harness) status() Status {
 	h.t.Helper()
 	b, err := os.ReadFile(h.files.Status())

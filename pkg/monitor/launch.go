@@ -94,6 +94,8 @@ type Template struct {
 	Key   string `json:"key"`
 	RAM   string `json:"ram"`   // file of its memory, which is mapped privately
 	State string `json:"state"` // file of its processors' and devices' state
+
+	Hello agentproto.HelloReply `json:"hello"` // what its agent said before it was saved
 }
 
 // Read loads a launch file.

@@ -36,23 +36,24 @@ const warmTimeout = time.Minute
 // need not: freeing what the warming container had, the agent's garbage collection.
 const settleTime = 500 * time.Millisecond
 
-// MakeTemplate boots a machine, warms it up, and saves it. The machine is gone when
-// it returns, and when this process dies.
-func MakeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) error {
+// MakeTemplate boots a machine, warms it up, and saves it, and returns what its
+// agent says of itself. The machine is gone when it returns, and when this process
+// dies.
+func MakeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (agentproto.HelloReply, error) {
 	for attempt := 1; ; attempt++ {
-		err := makeTemplate(ctx, o, log)
+		hello, err := makeTemplate(ctx, o, log)
 		var hang *hangError
 		if err == nil || !errors.As(err, &hang) || attempt == bootAttempts {
-			return err
+			return hello, err
 		}
 		log.Warn("machine did not come up", "attempt", attempt, "error", err)
 	}
 }
 
-func makeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (err error) {
+func makeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (hello agentproto.HelloReply, err error) {
 	started, err := startQEMU(ctx, &Launch{QEMU: o.QEMU, Machine: o.Machine}, nil, log)
 	if err != nil {
-		return err
+		return hello, err
 	}
 	m := started.(*qemuMachine)
 	console := &lastBytes{max: consoleQuoteBytes}
@@ -73,27 +74,27 @@ func makeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (err 
 
 	session, err := awaitAgent(ctx, m, o.BootTimeout)
 	if err != nil {
-		return err
+		return hello, err
 	}
-	// The session stays open: the agent is saved idle within it, and the first thing
-	// a copy's host says ends it.
+	// The session stays open: the agent is saved idle within it, and a copy's host
+	// goes on with it.
 	defer session.Close()
 	limited, cancel := context.WithTimeoutCause(ctx, warmTimeout, fmt.Errorf("its agent did not run a container within %s", warmTimeout))
 	defer cancel()
 	if err := warmUp(limited, agentclient.New(session), o.Warm); err != nil {
-		return fmt.Errorf("warm the machine up: %w", err)
+		return hello, fmt.Errorf("warm the machine up: %w", err)
 	}
 	select {
 	case <-time.After(settleTime):
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return hello, context.Cause(ctx)
 	}
 	if err := m.save(ctx, o.State); err != nil {
-		return err
+		return hello, err
 	}
 	ending, cancel := context.WithTimeout(ctx, endGrace)
 	defer cancel()
-	return m.Quit(ending)
+	return session.Hello(), m.Quit(ending)
 }
 
 // awaitAgent waits until the machine has booted. Its error is a *hangError when

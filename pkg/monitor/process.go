@@ -37,30 +37,16 @@ type outcome struct {
 func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 	starting, started := s.untilStop(ctx)
 	defer started(nil)
-	var word <-chan error
+	var word *starterWord
 	if first {
-		word = s.listenForGo(started)
+		word = s.askStarter(started)
 	}
-	r, err := s.boot(starting)
-	if err == nil {
-		defer close(r.gone)
-		defer s.setRun(nil)
-		s.setRun(r)
-		err = context.Cause(starting) // a stop that came before setRun has not seen this run
-		if err == nil && first {
-			err = s.awaitGo(starting, r, word)
-			s.record.Mark("get the word to go on")
-		}
-		if err == nil {
-			err = s.startProcess(starting, r)
-		}
-		if err != nil {
-			err = s.startLost(starting, r, err)
-		}
-	}
+	r, err := s.startRun(starting, word)
 	if err != nil {
 		return s.neverRan(err, first)
 	}
+	defer close(r.gone)
+	defer s.setRun(nil)
 	began := time.Now()
 	close(r.started)
 	s.log.Info("container started")
@@ -107,28 +93,74 @@ func (s *supervisor) setRun(r *run) {
 	s.run = r
 }
 
-// listenForGo waits for the word to go on. Should its giver go away before, also
-// while the machine boots, that calls the start off by giveUp.
-func (s *supervisor) listenForGo(giveUp context.CancelCauseFunc) <-chan error {
-	word := make(chan error, 1)
-	go func() {
-		err := s.report.awaitGo()
-		if err != nil {
-			giveUp(err)
-		}
-		word <- err
-	}()
-	return word
+// startRun starts the machine and the container's first process in it, once word
+// has come if there is one to wait for: from the machine's template, and cold when
+// there is none or it is of no use.
+func (s *supervisor) startRun(ctx context.Context, word *starterWord) (*run, error) {
+	r, err := s.tryRun(ctx, word)
+	var useless *templateError
+	if errors.As(err, &useless) && ctx.Err() == nil {
+		s.dropTemplate(useless.err)
+		return s.tryRun(ctx, word)
+	}
+	return r, err
 }
 
-// awaitGo reports that the machine is up and waits for the word to go on.
-func (s *supervisor) awaitGo(ctx context.Context, r *run, word <-chan error) error {
-	if err := s.report.send(Report{Event: ReportReady}); err != nil {
-		return errStarterGone
+// tryRun does the work of startRun once. A failed run is gone when it returns.
+func (s *supervisor) tryRun(ctx context.Context, word *starterWord) (*run, error) {
+	r, err := s.boot(ctx)
+	if err != nil {
+		return nil, err
 	}
+	s.setRun(r)
+	err = context.Cause(ctx) // a stop that came before setRun has not seen this run
+	if err == nil && word != nil {
+		err = word.await(ctx, r)
+		s.record.Mark("get the word to go on")
+	}
+	if err == nil {
+		err = s.startProcess(ctx, r)
+	}
+	if err == nil {
+		return r, nil
+	}
+	err = s.startLost(ctx, r, err)
+	s.setRun(nil)
+	close(r.gone)
+	return nil, err
+}
+
+// starterWord is the word of the command that started the monitor that the first
+// process may run.
+type starterWord struct {
+	come chan struct{} // closed when it has, or will never
+	err  error         // in that case
+}
+
+// askStarter tells the command that started the monitor to attach and to give its
+// word, which may come while the machine boots. Should the command go away before,
+// that calls the start off by giveUp.
+func (s *supervisor) askStarter(giveUp context.CancelCauseFunc) *starterWord {
+	w := &starterWord{come: make(chan struct{})}
+	sent := s.report.send(Report{Event: ReportReady})
+	go func() {
+		defer close(w.come)
+		if w.err = sent; w.err == nil {
+			w.err = s.report.awaitGo()
+		}
+		if w.err != nil {
+			w.err = errStarterGone
+			giveUp(w.err)
+		}
+	}()
+	return w
+}
+
+// await waits for the word.
+func (w *starterWord) await(ctx context.Context, r *run) error {
 	select {
-	case err := <-word:
-		return err
+	case <-w.come:
+		return w.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-r.session.Done():
@@ -167,6 +199,7 @@ func (s *supervisor) startLost(ctx context.Context, r *run, err error) error {
 	default:
 		_, err = s.explainLost(r, err)
 		r.session.Close()
+		err = s.blameTemplate(err)
 	}
 	return err
 }

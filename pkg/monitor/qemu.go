@@ -346,11 +346,17 @@ func (m *qemuMachine) Ready(ctx context.Context) error {
 		return nil
 	}
 	if err := m.passt.Ready(ctx); err != nil {
-		return fmt.Errorf("connect the network: %w", err)
+		return &networkError{err}
 	}
 	m.record.Mark("passt is ready")
 	return nil
 }
+
+// networkError reports a network helper that does not serve.
+type networkError struct{ err error }
+
+func (e *networkError) Error() string { return "connect the network: " + e.err.Error() }
+func (e *networkError) Unwrap() error { return e.err }
 
 func (m *qemuMachine) End() machineEnd {
 	m.mu.Lock()

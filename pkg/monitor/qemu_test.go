@@ -31,7 +31,8 @@ func fakeQEMU(t *testing.T, script string) *Launch {
 
 func TestQEMUEnds(t *testing.T) {
 	greeting := `echo '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}}' >&3; `
-	event := func(s string) string { return greeting + `echo '` + s + `' >&3; ` }
+	// As QEMU's, events come once the capabilities are settled.
+	event := func(s string) string { return greeting + `read capabilities <&3; echo '` + s + `' >&3; ` }
 	for _, tt := range []struct {
 		name   string
 		script string

@@ -5,21 +5,58 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"vpod/pkg/qemu"
 	"vpod/pkg/qmp"
 	"vpod/pkg/template"
 )
 
+// templateError reports a machine that did not come up from its template. Cold it
+// may.
+type templateError struct{ err error }
+
+func (e *templateError) Error() string {
+	return "start the machine from its template: " + e.err.Error()
+}
+func (e *templateError) Unwrap() error { return e.err }
+
+// blameTemplate makes err, for which a machine did not come up, a *templateError if
+// the machine was to come from a template and nothing else is known to be at fault.
+func (s *supervisor) blameTemplate(err error) error {
+	var network *networkError
+	if s.launch.Template == nil || errors.As(err, &network) {
+		return err
+	}
+	return &templateError{err}
+}
+
+// dropTemplate makes the machine boot cold from now on, and the next start of any
+// container make the template anew. A template is not to blame for a host that is
+// too busy to start from it in time.
+func (s *supervisor) dropTemplate(why error) {
+	t := s.launch.Template
+	s.launch.Template = nil
+	s.log.Warn("the machine does not start from its template", "template", t.Key, "error", why)
+	s.tell(func(st *Status) { st.Template = "" })
+	var hang *hangError
+	if !errors.As(why, &hang) {
+		if err := template.Invalidate(filepath.Dir(t.RAM)); err != nil {
+			s.log.Warn("drop the template", "template", t.Key, "error", err)
+		}
+	}
+	s.report.notice(fmt.Sprintf("the machine of %s did not start from its template and boots instead: %v", s.c.Name, why))
+}
+
 // openTemplate turns desc into a copy of its template and donates the saved state,
 // which QEMU will know as the returned descriptor.
 func openTemplate(t *Template, desc *qemu.Machine, files *qemu.Files) (stateFD int, err error) {
 	if _, err := os.Stat(t.RAM); err != nil { // QEMU would make an empty one
-		return 0, fmt.Errorf("open the machine template: %w", err)
+		return 0, &templateError{err}
 	}
 	state, err := os.Open(t.State)
 	if err != nil {
-		return 0, fmt.Errorf("open the machine template: %w", err)
+		return 0, &templateError{err}
 	}
 	*desc = template.Clone(*desc, t.RAM)
 	return files.Donate(state), nil

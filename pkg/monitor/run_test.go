@@ -28,7 +28,7 @@ func TestRunToTheEnd(t *testing.T) {
 	h.launch.Guest.Hostname = "web"
 	h.start()
 	h.expect(ReportReady)
-	if s := h.status(); s.State != "starting" || s.QEMUPID != 4242 || s.MonitorPID != os.Getpid() || s.Kernel != "6.12-test" || s.ReadyAfter == 0 {
+	if s := h.statusWhen(func(s Status) bool { return s.ReadyAfter != 0 }); s.State != "starting" || s.QEMUPID != 4242 || s.MonitorPID != os.Getpid() || s.Kernel != "6.12-test" || s.ReadyAfter == 0 {
 		t.Errorf("status before go: %+v", s)
 	}
 	if ops := h.agent.Ops(); len(ops) != 1 {

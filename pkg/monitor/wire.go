@@ -25,7 +25,7 @@ const GoLine = "go\n"
 
 // Events of a Report.
 const (
-	ReportReady   = "ready"   // the machine is up and the attach socket serves; waiting for GoLine
+	ReportReady   = "ready"   // the attach socket serves and the machine is coming up; waiting for GoLine
 	ReportStarted = "started" // the first process runs
 	ReportNotice  = "notice"  // something the user should know, in Error; the start goes on
 	ReportFailed  = "failed"  // nothing runs; Error and ExitCode say why; the monitor ends

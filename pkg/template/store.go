@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"vpod/pkg/agentproto"
 	"vpod/pkg/filelock"
 	"vpod/pkg/qemu"
 )
@@ -61,13 +63,14 @@ type Template struct {
 
 // Info describes a template; it is the content of template.json.
 type Info struct {
-	Version int          `json:"version"`
-	Key     string       `json:"key"`
-	Made    time.Time    `json:"made"`
-	Machine qemu.Machine `json:"machine"` // as it was booted
-	QEMU    string       `json:"qemu"`    // program
-	RAM     Digest       `json:"ram"`
-	State   Digest       `json:"state"`
+	Version int                   `json:"version"`
+	Key     string                `json:"key"`
+	Made    time.Time             `json:"made"`
+	Machine qemu.Machine          `json:"machine"` // as it was booted
+	QEMU    string                `json:"qemu"`    // program
+	Hello   agentproto.HelloReply `json:"hello"`   // what its agent said of itself
+	RAM     Digest                `json:"ram"`
+	State   Digest                `json:"state"`
 }
 
 // Find returns the template of a key once it is known to be whole, else an error
@@ -136,6 +139,21 @@ func (s *Store) drop(key string) {
 	}
 }
 
+// DiskBytes is what the template's files take of the disk.
+func (t Template) DiskBytes() (int64, error) {
+	var sum int64
+	for _, path := range []string{t.RAM, t.State} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0, fmt.Errorf("size of template %s: %w", t.Key, err)
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			sum += st.Blocks * 512 // stat(2)
+		}
+	}
+	return sum, nil
+}
+
 // List returns the templates there are, by key; damaged ones are passed over.
 func (s *Store) List() ([]Template, error) {
 	entries, err := os.ReadDir(s.dir)
@@ -160,17 +178,26 @@ func (s *Store) List() ([]Template, error) {
 // Lock waits until nobody else makes or removes the template of a key. wait is
 // called once if that takes any time. The caller closes what it gets.
 func (s *Store) Lock(ctx context.Context, key string, wait func()) (*os.File, error) {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create directory for templates: %w", err)
-	}
 	path := filepath.Join(s.dir, key+lockSuffix)
-	lock, err := filelock.TryLock(path)
-	if !errors.Is(err, filelock.ErrHeld) {
-		return lock, err
+	for attempt := 1; ; attempt++ {
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return nil, fmt.Errorf("create directory for templates: %w", err)
+		}
+		lock, err := filelock.TryLock(path)
+		if errors.Is(err, filelock.ErrHeld) {
+			wait()
+			wait = func() {}
+			lock, err = filelock.Lock(ctx, path)
+		}
+		// Who removes a template removes its lock: the file was gone once it was ours.
+		if !errors.Is(err, fs.ErrNotExist) || attempt == lockAttempts {
+			return lock, err
+		}
 	}
-	wait()
-	return filelock.Lock(ctx, path)
 }
+
+// lockAttempts bounds how often a lock is taken whose file is removed meanwhile.
+const lockAttempts = 100
 
 // Invalidate makes the template in dir unknown from now on: a machine did not start
 // from it. Its files go when it is made anew, or with Sweep.
@@ -248,9 +275,15 @@ func (s *Store) keepFew(spare string) {
 		if t.Key == spare {
 			continue
 		}
-		if err := s.Remove(context.Background(), t.Key); err != nil {
+		// Not by Remove: two that wait for each other's locks would wait for ever.
+		lock, err := filelock.TryLock(filepath.Join(s.dir, t.Key+lockSuffix))
+		if err != nil {
+			continue // somebody makes or removes it
+		}
+		if err := s.removeLocked(t.Key, lock); err != nil {
 			s.log.Warn("remove template", "template", t.Key, "error", err)
 		}
+		lock.Close()
 	}
 }
 
@@ -266,7 +299,13 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 		return fmt.Errorf("remove template %s: %w", key, err)
 	}
 	defer lock.Close()
-	if err := os.RemoveAll(dir); err != nil {
+	return s.removeLocked(key, lock)
+}
+
+// removeLocked removes all there is of a key, whose lock is held, and the lock last.
+func (s *Store) removeLocked(key string, lock *os.File) error {
+	err := errors.Join(s.removeDrafts(key), os.RemoveAll(filepath.Join(s.dir, key)))
+	if err != nil {
 		return fmt.Errorf("remove template %s: %w", key, err)
 	}
 	return os.Remove(lock.Name())
@@ -299,11 +338,10 @@ func (s *Store) sweep(key string) error {
 		return fmt.Errorf("sweep templates: %w", err)
 	}
 	defer lock.Close()
-	errs := []error{s.removeDrafts(key)}
 	if _, err := s.read(key); err != nil {
-		errs = append(errs, os.RemoveAll(filepath.Join(s.dir, key)), os.Remove(lock.Name()))
+		return s.removeLocked(key, lock)
 	}
-	return errors.Join(errs...)
+	return s.removeDrafts(key)
 }
 
 // removeDrafts removes what killed commands have left; the key's lock is held.
