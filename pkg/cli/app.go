@@ -42,6 +42,8 @@ type Engine interface {
 	tagger
 	loader
 	saver
+	systemPruner
+	templater
 	completer
 	releaser
 	Close() error

@@ -42,6 +42,8 @@ type fakeEngine struct {
 	inspected  func(name string) (*engine.ContainerInspect, error)
 	image      func(name string) (*engine.ImageInspect, error)
 	info       *engine.Info
+	templates  []engine.Template
+	disks      []engine.ImageDisk
 
 	selection engine.Selection
 	options   any // those of the last call
@@ -193,6 +195,32 @@ func (e *fakeEngine) CompleteContainers(_ context.Context, states ...container.S
 }
 
 func (e *fakeEngine) CompleteImages(context.Context) []string { return []string{"localhost/a:1"} }
+
+func (e *fakeEngine) PruneDisks(context.Context) ([]engine.ImageDisk, error) {
+	e.called("prune disks")
+	return e.disks, nil
+}
+
+func (e *fakeEngine) PruneTemplates(context.Context) ([]engine.Template, error) {
+	e.called("prune templates")
+	return e.templates, nil
+}
+
+func (e *fakeEngine) Templates(context.Context) ([]engine.Template, error) { return e.templates, nil }
+
+func (e *fakeEngine) BuildTemplate(_ context.Context, r engine.TemplateRequest) (string, error) {
+	e.called("build template " + string(r.Network))
+	e.options = r
+	return "key-" + string(r.Network), nil
+}
+
+func (e *fakeEngine) RemoveTemplates(_ context.Context, keys []string, all bool) []engine.Result {
+	return e.each("remove templates", engine.Selection{Names: keys, All: all}, nil)
+}
+
+func (e *fakeEngine) CompleteTemplates(context.Context) []string {
+	return []string{"0123456789abcdef"}
+}
 
 func noContainer(name string) error {
 	return errors.Join(&namedError{name: name, cause: engine.ErrNoContainer})

@@ -14,6 +14,7 @@ import (
 type completer interface {
 	CompleteContainers(ctx context.Context, states ...container.State) []string
 	CompleteImages(ctx context.Context) []string
+	CompleteTemplates(ctx context.Context) []string
 }
 
 // words is a function that offers words for an argument or a flag's value.
@@ -84,6 +85,15 @@ func (app *App) localImages(cmd *cobra.Command) []string {
 	return eng.CompleteImages(cmd.Context())
 }
 
+// templateWords offers the keys of machine templates.
+func (app *App) templateWords(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	eng, err := app.engine()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return offered(eng.CompleteTemplates(cmd.Context()), args, toComplete), cobra.ShellCompDirectiveNoFileComp
+}
+
 // containerOrImageWords offers both, as inspect takes them.
 func (app *App) containerOrImageWords(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	containers, _ := app.containerWords()(cmd, args, toComplete)
@@ -152,6 +162,7 @@ func (f *createFlags) completeFlags(app *App, cmd *cobra.Command) {
 		"storage-opt":  keyWords("size="),
 		"machine":      fixedWords(boards...),
 		"accel":        fixedWords(accels...),
+		"template":     fixedWords(templateChoices...),
 		"network":      fixedWords(networkModes...),
 		"log-driver":   fixedWords(logDrivers...),
 		"log-opt":      keyWords("path=", "max-size=", "tag="),

@@ -23,6 +23,7 @@ type createFlags struct {
 	labelFlags
 	rootfsFlags
 	machineFlags
+	templateFlags
 	limitFlags
 	networkFlags
 	logFlags
@@ -39,6 +40,7 @@ func (f *createFlags) addFlags(flags *pflag.FlagSet) {
 	f.labelFlags.addFlags(flags)
 	f.rootfsFlags.addFlags(flags)
 	f.machineFlags.addFlags(flags)
+	f.templateFlags.addFlags(flags)
 	f.limitFlags.addFlags(flags)
 	f.networkFlags.addFlags(flags)
 	f.logFlags.addFlags(flags)
@@ -68,6 +70,7 @@ func (f *createFlags) spec(args []string, in surroundings) (container.Spec, engi
 	var opts engine.CreateOptions
 	opts.Image = args[0]
 	spec.Process.Command = slices.Clone(args[1:])
+	f.templateFlags.apply(&spec.Machine)
 	steps := []func() error{
 		func() error { return f.imageFlags.apply(&opts.Pull) },
 		func() error { return f.lifecycleFlags.apply(&spec, &opts, in) },

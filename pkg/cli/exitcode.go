@@ -18,7 +18,7 @@ import (
 //
 //	0        done; `exists`: there is one; attached: the process ended with 0, or
 //	         the user typed the detach keys
-//	1        exists, rm, rmi: there is no such container or image
+//	1        exists, rm, rmi, template rm: there is no such container, image or template
 //	2        rm: the container runs; rmi: a container uses the image
 //	125      any other failure of vpod itself
 //	126, 127 run, start, exec: the command cannot be executed, does not exist
@@ -97,11 +97,11 @@ func exitCode(ctx context.Context, err error) int {
 	return codeOwnFailure
 }
 
-// removalCode is the code of rm and rmi for the errors they met: scripts tell
+// removalCode is the code of rm, rmi and template rm for the errors they met: scripts tell
 // "was not there" and "is in use" from other failures.
 func removalCode(errs []error) int {
 	missing := func(err error) bool {
-		return errors.Is(err, engine.ErrNoContainer) || errors.Is(err, engine.ErrNoImage)
+		return errors.Is(err, engine.ErrNoContainer) || errors.Is(err, engine.ErrNoImage) || errors.Is(err, engine.ErrNoTemplate)
 	}
 	inUse := func(err error) bool {
 		var state *container.StateError

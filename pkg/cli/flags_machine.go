@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"vpod/pkg/container"
+	"vpod/pkg/engine"
 )
 
 // machineFlags describe the virtual machine around the container.
@@ -17,15 +18,12 @@ type machineFlags struct {
 	kernelArgs []string
 	board      string
 	accel      string
-	template   string
 	changed    func(flag string) bool
 }
 
 var (
 	boards = []string{"q35", "microvm"}
 	accels = []string{"auto", "kvm", "tcg"}
-
-	templateChoices = []string{"auto", "never", "always"}
 )
 
 func (f *machineFlags) addFlags(flags *pflag.FlagSet) {
@@ -36,7 +34,6 @@ func (f *machineFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.kernelArgs, "kernel-arg", nil, "Append this `argument` to the kernel's command line")
 	flags.Var(newChoice(&f.board, boards...), "machine", "Use this `board`: q35 (default) or microvm")
 	flags.Var(newChoice(&f.accel, accels...), "accel", "Run the machine by this `accelerator`: auto (default), kvm or tcg")
-	flags.Var(newChoice(&f.template, templateChoices...), "template", "Start the machine from a saved one: auto (default), never or always")
 }
 
 func (f *machineFlags) apply(m *container.Machine) error {
@@ -64,6 +61,17 @@ func (f *machineFlags) apply(m *container.Machine) error {
 		}
 	}
 	m.KernelArgs = f.kernelArgs
-	m.Board, m.Accel, m.Template = f.board, f.accel, f.template
+	m.Board, m.Accel = f.board, f.accel
 	return nil
 }
+
+// templateFlags say whether the machine starts from a saved one.
+type templateFlags struct{ template string }
+
+var templateChoices = []string{string(engine.TemplateAuto), string(engine.TemplateNever), string(engine.TemplateAlways)}
+
+func (f *templateFlags) addFlags(flags *pflag.FlagSet) {
+	flags.Var(newChoice(&f.template, templateChoices...), "template", "Start the machine from a saved one: auto (default), never or always")
+}
+
+func (f *templateFlags) apply(m *container.Machine) { m.Template = f.template }

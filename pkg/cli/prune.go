@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,20 +65,35 @@ func (app *App) pruneContainers(ctx context.Context, f pruneFlags) error {
 	if err != nil {
 		return err
 	}
-	list, err := eng.List(ctx, engine.ListOptions{All: true, Filters: f.filters})
-	if err != nil {
+	stopped, err := stoppedContainers(ctx, eng, engine.ListOptions{All: true, Filters: f.filters})
+	if err != nil || len(stopped) == 0 {
 		return err
 	}
-	sel := engine.Selection{Ignore: true} // another command may be faster
+	return app.finish(ctx, removeContainers(ctx, eng, stopped), removalCode)
+}
+
+// stoppedContainers are those of a list that do not run.
+func stoppedContainers(ctx context.Context, eng lister, opts engine.ListOptions) ([]engine.Listed, error) {
+	list, err := eng.List(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	var stopped []engine.Listed
 	for _, c := range list {
 		if c.Live.State == "" && !c.Record.State.Live() {
-			sel.Names = append(sel.Names, c.Spec.ID)
+			stopped = append(stopped, c)
 		}
 	}
-	if len(sel.Names) == 0 {
-		return nil
+	return stopped, nil
+}
+
+// removeContainers removes containers; another command may be faster.
+func removeContainers(ctx context.Context, eng remover, list []engine.Listed) []engine.Result {
+	sel := engine.Selection{Ignore: true}
+	for _, c := range list {
+		sel.Names = append(sel.Names, c.Spec.ID)
 	}
-	return app.finish(ctx, eng.Remove(ctx, sel, engine.RemoveOptions{Volumes: true}), removalCode)
+	return eng.Remove(ctx, sel, engine.RemoveOptions{Volumes: true})
 }
 
 type imagePruneFlags struct {
@@ -105,11 +121,10 @@ func newImagePruneCommand(app *App) *cobra.Command {
 }
 
 func (app *App) pruneImages(ctx context.Context, f imagePruneFlags) error {
-	what, filters := "images without a name", append([]string{"dangling=true"}, f.filters...)
+	what := "images without a name"
 	if f.all {
-		what, filters = "images that no container uses", f.filters
+		what = "images that no container uses"
 	}
-	filters = append(filters, "containers=false", "readonly=false")
 	if !f.force {
 		if yes, err := app.confirm("This will remove all " + what + "."); err != nil || !yes {
 			return err
@@ -119,30 +134,40 @@ func (app *App) pruneImages(ctx context.Context, f imagePruneFlags) error {
 	if err != nil {
 		return err
 	}
-	list, err := eng.Images(ctx, "", filters, false)
+	list, err := unusedImages(ctx, eng, f)
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 {
-		return nil
+	removed, errs := removeImages(ctx, eng, list)
+	for _, r := range removed {
+		fmt.Fprintln(app.Stdout, r.ID)
 	}
-	// One by one: an image that a container took meanwhile is no error, and all
-	// its names go with an unused one.
-	var errs []error
+	return app.printErrors(ctx, errs, ownFailure)
+}
+
+// unusedImages are those a prune removes.
+func unusedImages(ctx context.Context, eng imageLister, f imagePruneFlags) ([]engine.ImageSummary, error) {
+	filters := f.filters
+	if !f.all {
+		filters = append([]string{"dangling=true"}, filters...)
+	}
+	return eng.Images(ctx, "", append(filters, "containers=false", "readonly=false"), false)
+}
+
+// removeImages removes images that were unused a moment ago and returns those that
+// are gone. One by one: an image that a container took meanwhile is no error, and
+// all its names go with an unused one.
+func removeImages(ctx context.Context, eng imageRemover, list []engine.ImageSummary) (gone []engine.ImageRemoved, errs []error) {
 	for _, img := range list {
 		for _, name := range namesOrID(img) {
 			removed, err := eng.RemoveImages(ctx, []string{name}, engine.RemoveImagesOptions{Ignore: true})
 			if err != nil && !errors.Is(err, engine.ErrImageInUse) {
 				errs = append(errs, err)
 			}
-			for _, r := range removed {
-				if r.Deleted {
-					fmt.Fprintln(app.Stdout, r.ID)
-				}
-			}
+			gone = append(gone, slices.DeleteFunc(removed, func(r engine.ImageRemoved) bool { return !r.Deleted })...)
 		}
 	}
-	return app.printErrors(ctx, errs, ownFailure)
+	return gone, errs
 }
 
 // namesOrID are all the words that remove an image without force.

@@ -154,6 +154,7 @@ func TestOnlyImageVerbsEnterTheUserNamespace(t *testing.T) {
 		"vpod container create": true, "vpod container run": true,
 		"vpod image pull": true, "vpod image list": true, "vpod image rm": true, "vpod image tag": true, "vpod image untag": true,
 		"vpod image load": true, "vpod image save": true, "vpod image inspect": true, "vpod image exists": true, "vpod image prune": true,
+		"vpod system prune": true,
 	}
 	var all func(cmd *cobra.Command)
 	all = func(cmd *cobra.Command) {

@@ -6,6 +6,7 @@ import (
 
 	"vpod/pkg/image"
 	"vpod/pkg/store"
+	"vpod/pkg/template"
 )
 
 // Exit codes of commands that start processes, as Podman and Docker define
@@ -25,6 +26,7 @@ var (
 	ErrNoContainer = store.ErrNotFound // no container of that name or id
 	ErrNoImage     = image.ErrNotFound // no such image in the local store
 	ErrImageInUse  = image.ErrInUse    // containers hold the image
+	ErrNoTemplate  = template.ErrNone  // no machine template of that key
 )
 
 // ExitError carries the exit code a failed verb asks for.

@@ -141,7 +141,7 @@ type RemoveImagesOptions struct {
 // refused, or, with Force, the containers are removed first.
 func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveImagesOptions) ([]ImageRemoved, error) {
 	e.sweepLayers(ctx) // one that nobody owns would hold its image
-	removed, err := e.images().Remove(ctx, names, image.RemoveOptions{
+	found, err := e.images().Remove(ctx, names, image.RemoveOptions{
 		Force:            opts.Force,
 		All:              opts.All,
 		Ignore:           opts.Ignore,
@@ -149,22 +149,33 @@ func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveIm
 		InUse:            e.holders,
 		RemoveContainers: e.removeHolders,
 	})
-	return removed, errors.Join(err, e.dropUnusedDisks(ctx))
+	disks, diskErr := e.PruneDisks(ctx)
+	removed := make([]ImageRemoved, 0, len(found))
+	for _, r := range found {
+		i := ImageRemoved{ID: r.ID, Untagged: r.Untagged, Deleted: r.Deleted}
+		for _, d := range disks {
+			if d.ImageID == r.ID {
+				i.DiskBytes = d.SizeBytes
+			}
+		}
+		removed = append(removed, i)
+	}
+	return removed, errors.Join(err, diskErr)
 }
 
-// dropUnusedDisks removes the disks of images that are gone, also those another
-// tool has removed. A container keeps the disk it runs from.
-func (e *Engine) dropUnusedDisks(ctx context.Context) error {
+// PruneDisks removes the disks of images that are gone, also those another tool
+// has removed, and returns them. A container keeps the disk it runs from.
+func (e *Engine) PruneDisks(ctx context.Context) ([]ImageDisk, error) {
 	list, err := e.images().List(ctx, image.ListOptions{All: true})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	there := map[string]bool{}
 	for _, img := range list {
 		there[img.ID] = true
 	}
 	var lookErr error
-	_, err = e.disks().Prune(ctx, func(imageID string) bool {
+	removed, err := e.disks().Prune(ctx, func(imageID string) bool {
 		if there[imageID] {
 			return true
 		}
@@ -173,9 +184,9 @@ func (e *Engine) dropUnusedDisks(ctx context.Context) error {
 		return err != nil || len(holders) > 0
 	})
 	if err := errors.Join(lookErr, err); err != nil {
-		return fmt.Errorf("remove disks of images that are gone: %w", err)
+		return removed, fmt.Errorf("remove disks of images that are gone: %w", err)
 	}
-	return nil
+	return removed, nil
 }
 
 // holders are the ids of the containers made from an image.

@@ -7,6 +7,7 @@ import (
 
 	"vpod/pkg/container"
 	"vpod/pkg/image"
+	"vpod/pkg/rootfs"
 )
 
 // Platform asks for an image's platform; zero fields mean the host's.
@@ -156,5 +157,15 @@ type (
 	Image        = image.Image
 	ImageSummary = image.Summary
 	ImageInspect = image.InspectData
-	ImageRemoved = image.Removal
 )
+
+// ImageDisk is the disk made from an image.
+type ImageDisk = rootfs.Entry
+
+// ImageRemoved is what became of one image.
+type ImageRemoved struct {
+	ID        string
+	Untagged  []string // names it lost
+	Deleted   bool     // it is gone
+	DiskBytes int64    // of the disk made from it, which went with it
+}
