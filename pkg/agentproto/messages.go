@@ -142,6 +142,11 @@ type Container struct {
 	// Files are written by the agent outside the root file system and bind-mounted
 	// over their paths (/etc/hosts, /etc/hostname, /etc/resolv.conf).
 	Files []File `json:"files,omitempty"`
+
+	// Volumes are directories the image declares: absolute paths. They are made where
+	// they are not there, for the first process's user, and are writable also below a
+	// read-only root.
+	Volumes []string `json:"volumes,omitempty"`
 }
 
 // Rootfs says what the root file system is assembled from. Disks are known by

@@ -106,6 +106,12 @@ type Rootfs struct {
 	Tmpfs     []Tmpfs    `json:"tmpfs,omitempty"`
 }
 
+// HasScratch reports whether the container has a writable disk of its own: a
+// read-only one has it for the volumes its image declares.
+func (s *Spec) HasScratch() bool {
+	return s.Rootfs.Mode == RootfsDisk && (!s.Rootfs.ReadOnly || len(s.Image.Volumes) > 0)
+}
+
 // Tmpfs is one --tmpfs mount.
 type Tmpfs struct {
 	Path    string   `json:"path"`              // absolute, in the container

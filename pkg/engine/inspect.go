@@ -248,7 +248,7 @@ func inspect(row Listed, files paths.Container, imageDisk string) (*ContainerIns
 	}
 	if spec.Rootfs.Mode == container.RootfsDisk {
 		out.VM.ImageDisk = imageDisk
-		if !spec.Rootfs.ReadOnly {
+		if spec.HasScratch() {
 			out.VM.ScratchDisk = files.Scratch()
 		}
 	}

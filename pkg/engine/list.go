@@ -98,7 +98,7 @@ func (e *Engine) sizeOf(c container.Container) (*Size64, error) {
 		return &size, nil // its layer is in the image store, which ps does not open
 	}
 	var err error
-	if !c.Spec.Rootfs.ReadOnly {
+	if c.Spec.HasScratch() {
 		if size.Writable, err = rootfs.ScratchUsage(e.dirs.Container(c.Spec.ID).Scratch(), e.dirs.Cache()); err != nil {
 			return nil, fmt.Errorf("size of container %s: %w", c.Spec.Name, err)
 		}

@@ -124,7 +124,7 @@ func planMachine(spec container.Spec, host hostFacts) qemu.Machine {
 	switch spec.Rootfs.Mode {
 	case container.RootfsDisk:
 		m.Disks = append(m.Disks, qemu.Disk{ID: rootDisk, Path: host.ImageDisk, ReadOnly: true, Serial: rootDisk})
-		if !spec.Rootfs.ReadOnly {
+		if spec.HasScratch() {
 			cache := qemu.CacheWriteback
 			if spec.AutoRemove {
 				cache = qemu.CacheUnsafe // it is removed at its end, and after a crash of the host too
@@ -159,13 +159,14 @@ func planContainer(spec container.Spec, host hostFacts) agentproto.Container {
 		},
 		Files: host.Network.Files,
 	}
+	c.Volumes = planVolumes(spec, c.OCI.Mounts)
 	if !spec.Privileged {
 		c.OCI.Linux.MaskedPaths, c.OCI.Linux.ReadonlyPaths = planMasks(spec.Process.Mask, spec.Process.Unmask)
 	}
 	switch spec.Rootfs.Mode {
 	case container.RootfsDisk:
 		c.Rootfs.LowerDisk = rootDisk
-		if !spec.Rootfs.ReadOnly {
+		if spec.HasScratch() {
 			c.Rootfs.ScratchDisk = scratchDisk
 		}
 	default:
@@ -207,6 +208,19 @@ func planMounts(spec container.Spec) []specs.Mount {
 		mounts = append(mounts, specs.Mount{Destination: t.Path, Type: "tmpfs", Source: "tmpfs", Options: options})
 	}
 	return mounts
+}
+
+// planVolumes returns the directories to be made for the volumes the image
+// declares, but for those something is mounted on.
+func planVolumes(spec container.Spec, mounts []specs.Mount) []string {
+	var volumes []string
+	for _, v := range spec.Image.Volumes {
+		v = path.Clean("/" + v)
+		if !slices.ContainsFunc(mounts, func(m specs.Mount) bool { return path.Clean(m.Destination) == v }) {
+			volumes = append(volumes, v)
+		}
+	}
+	return volumes
 }
 
 // planMasks returns the masked and the read-only paths: Podman's defaults, with

@@ -83,7 +83,11 @@ func TestPlan(t *testing.T) {
 			s.StopTimeoutSeconds, s.TimeoutSeconds, s.AutoRemove, s.Init = 3, 9, true, true
 			h.TimeZone = []byte("TZif2")
 		}},
-		{"read-only", func(s *container.Spec, _ *hostFacts) { s.Rootfs.ReadOnly = true }},
+		{"read-only", func(s *container.Spec, _ *hostFacts) { s.Rootfs.ReadOnly, s.Image.Volumes = true, nil }},
+		{"read-only-volumes", func(s *container.Spec, _ *hostFacts) {
+			s.Rootfs.ReadOnly, s.Image.Volumes = true, []string{"/data/", "relative", "/tmp", "/scratch"}
+			s.Rootfs.Tmpfs = []container.Tmpfs{{Path: "/scratch"}}
+		}},
 		{"privileged", func(s *container.Spec, h *hostFacts) { s.Privileged, h.Seccomp = true, nil }},
 		{"shared", func(s *container.Spec, h *hostFacts) { s.Rootfs.Mode, h.ShareDir = container.Rootfs9p, "/merged" }},
 		{"virtiofs", func(s *container.Spec, h *hostFacts) {

@@ -35,7 +35,7 @@ func (e *Engine) makeRootfs(ctx context.Context, spec container.Spec, files path
 	if err := e.ensureImageDisk(ctx, spec, progress); err != nil {
 		return err
 	}
-	if spec.Rootfs.ReadOnly {
+	if !spec.HasScratch() {
 		return nil
 	}
 	return rootfs.NewScratch(ctx, rootfs.ScratchOptions{
@@ -109,7 +109,7 @@ func (e *Engine) readyRootfs(ctx context.Context, spec container.Spec, files pat
 	if err := e.ensureImageDisk(ctx, spec, nil); err != nil {
 		return "", "", err
 	}
-	if !spec.Rootfs.ReadOnly {
+	if spec.HasScratch() {
 		if _, err := os.Stat(files.Scratch()); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = fmt.Errorf("its scratch disk %s is gone: remove the container and create it again", files.Scratch())

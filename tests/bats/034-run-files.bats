@@ -41,6 +41,30 @@ load helpers
 	assert "$output" = data
 }
 
+# What is expected is what Podman does with its volumes.
+@test "vpod run: declared volumes that the image does not have, also with --read-only" {
+	ctr=$(buildah from --quiet --pull-never $IMAGE)
+	run_logged buildah config --user app --workingdir /srv/new --volume /srv/new --volume /run/app --volume /scratch --volume /etc "$ctr"
+	run_logged buildah commit --quiet "$ctr" localhost/volumes:1
+	run_logged buildah rm "$ctr"
+	local look='stat -c "%n %U %a" /srv /srv/new /run/app /etc; pwd; echo x >> /srv/new/x && wc -l < /srv/new/x; touch /run/app/x && echo ok'
+	local seen=$'/srv root 755\n/srv/new app 755\n/run/app app 755\n/etc root 755\n/srv/new'
+	run_vpod run --name rw --network none localhost/volumes:1 sh -c "$look"
+	assert "$output" = "$seen"$'\n1\nok'
+	run_vpod start --attach rw
+	assert "$output" = "$seen"$'\n2\nok'
+
+	run_vpod run --name ro --network none --read-only --tmpfs /scratch:size=1m localhost/volumes:1 sh -c "$look"
+	assert "$output" = "$seen"$'\n1\nok'
+	run_vpod start --attach ro
+	assert "$output" = "$seen"$'\n2\nok' "the volume is kept"
+	run_vpod run --rm --network none --read-only --user 4242 --tmpfs /scratch:size=1m localhost/volumes:1 sh -c '
+		touch /srv/x 2>/dev/null && echo writable; stat -c "%u %g" /srv/new; grep -c " /srv/new .*nosuid,nodev" /proc/mounts; df -k /scratch | awk "NR == 2 {print \$2}"'
+	assert "$output" = $'4242 0\n1\n1024'
+	run_vpod run --rm --network none --read-only --rootfs-mode 9p localhost/volumes:1 sh -c "$look"
+	assert "$output" = "$seen"$'\n1\nok'
+}
+
 @test "vpod run --tz local, and a zone the image does not know" {
 	[ -e /etc/localtime ] || skip "this host has no /etc/localtime"
 	run_vpod run --rm --network none --tz local $IMAGE date +%z

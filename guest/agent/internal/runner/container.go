@@ -126,7 +126,8 @@ func (c *Container) prepare(ctx context.Context, spec *agentproto.Container, wat
 // startFirst makes the namespaces, furnishes the root and starts the first
 // process, all on one thread.
 func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, p *agentproto.Process, ready func() error, watch *stopwatch.Watch) (*Process, error) {
-	l := &launch{container: c, spec: p, first: true, hostname: spec.OCI.Hostname, domainname: spec.OCI.Domainname}
+	l := &launch{container: c, spec: p, first: true, hostname: spec.OCI.Hostname, domainname: spec.OCI.Domainname,
+		volumes: spec.Volumes, readOnly: spec.Rootfs.ReadOnly}
 	if err := l.check(); err != nil {
 		return nil, fail(agentproto.ErrBadRequest, err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"vpod/guest/agent/internal/identity"
 	"vpod/guest/agent/internal/initproc"
+	"vpod/guest/agent/internal/mounts"
 	"vpod/guest/agent/internal/spawn"
 	"vpod/pkg/agentproto"
 )
@@ -25,6 +26,8 @@ type launch struct {
 	first     bool // the container's first process
 
 	hostname, domainname string // of a new container
+	volumes              []string
+	readOnly             bool // its root
 
 	cmd     spawn.Command
 	streams *streams
@@ -103,14 +106,17 @@ func (l *launch) setNames() error {
 	return nil
 }
 
-// furnish looks up the user, makes the working directory of a first process, and
-// opens the standard streams. It returns the path of the container's terminal, or
+// furnish looks up the user, makes the volumes and the working directory of a first
+// process, and opens the standard streams. It returns the path of the container's terminal, or
 // "".
 func (l *launch) furnish() (terminal string, err error) {
 	if err := l.lookUpUser(); err != nil {
 		return "", err
 	}
 	if l.first {
+		if err := mounts.MakeVolumes(l.volumes, l.cmd.UID, l.cmd.GID, l.readOnly); err != nil {
+			return "", err
+		}
 		if err := os.MkdirAll(l.cmd.Dir, 0o755); err != nil {
 			if errors.Is(err, unix.ENOTDIR) {
 				return "", failf(agentproto.ErrNotExecutable, "working directory `%s` exists in the container, but is not a directory", l.spec.OCI.Cwd)
