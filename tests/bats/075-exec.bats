@@ -113,7 +113,7 @@ exits() { # CODE | COMMAND | ERROR NAMES
 }
 
 @test "vpod exec -t: Ctrl-C interrupts the process, not vpod" {
-	on_terminal --expect '# ' --send 'sleep 1000\r' --pause 0.5 --send '\x03' --send 'echo still $((6*7))\r' --expect 'still 42' --send '\x04' --exit 0 -- exec -it box sh
+	on_terminal --expect '# ' --send 'sleep 1000\r' --pause 0.5 --send '\x03' --expect '# ' --send 'echo still $((6*7))\r' --expect 'still 42' --expect '# ' --send '\x04' --exit 0 -- exec -it box sh
 }
 
 @test "vpod exec: detach keys leave the process running" {

@@ -24,6 +24,18 @@ podman_here() {
 	assert "${#lines[@]}" -eq 1
 }
 
+# For an ordinary user podman leaves a process that holds its namespaces.
+teardown_file() {
+	local pause=$XDG_RUNTIME_DIR/libpod/tmp/pause.pid
+	if [ -e "$pause" ]; then
+		pause=$(cat "$pause")
+		kill "$pause"
+		wait_until 10 is_gone "$pause"
+	fi
+	rm -rf "$XDG_RUNTIME_DIR/libpod"
+	file_teardown
+}
+
 @test "vpod loads, buildah, skopeo and podman see it" {
 	run_logged buildah images
 	assert "$output" =~ "localhost/busybox"
