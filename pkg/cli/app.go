@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -108,12 +110,22 @@ func engineVersion() engine.Version { return (*engine.Engine)(nil).Version() }
 // code of the process.
 func Main(args []string, began Began) int {
 	loaded := began.marks() // first, as it changes the environment
+	forgetGoneRunDir()
 	app := NewApp(args)
 	app.Loaded = loaded
 	ctx, release := untilInterrupted(context.Background())
 	defer release()
 	app.TakeSignals = release
 	return app.Run(ctx, args[1:])
+}
+
+// forgetGoneRunDir unsets XDG_RUNTIME_DIR if what it names has gone, as in a tmux
+// that outlived the login it began in: vpod and the libraries then look where
+// they do without it, in place of refusing to work.
+func forgetGoneRunDir() {
+	if _, err := os.Stat(os.Getenv("XDG_RUNTIME_DIR")); errors.Is(err, fs.ErrNotExist) {
+		os.Unsetenv("XDG_RUNTIME_DIR")
+	}
 }
 
 // Run carries out one command line, without the program's name, prints its

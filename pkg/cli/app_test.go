@@ -323,3 +323,20 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s differs (go test ./pkg/cli -update rewrites it):\n got:\n%s\nwant:\n%s", name, got, want)
 	}
 }
+
+func TestForgetGoneRunDir(t *testing.T) {
+	there := t.TempDir()
+	for _, tt := range []struct{ name, set, want string }{
+		{"there", there, there},
+		{"gone", there + "/gone", ""},
+		{"empty", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("XDG_RUNTIME_DIR", tt.set)
+			forgetGoneRunDir()
+			if got := os.Getenv("XDG_RUNTIME_DIR"); got != tt.want {
+				t.Errorf("XDG_RUNTIME_DIR is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -18,7 +18,7 @@ type globalFlags struct {
 
 func (f *globalFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.root, "root", "", "Keep vpod's data, and images, below this `directory`")
-	flags.StringVar(&f.runRoot, "runroot", "", "Keep vpod's locks and sockets below this `directory`")
+	flags.StringVar(&f.runRoot, "runroot", "", "Keep vpod's sockets below this `directory`")
 	f.level = "warn"
 	flags.Var(newChoice((*string)(&f.level), logLevels...), "log-level", "Log messages at and above this `level`: "+strings.Join(logLevels, ", "))
 }

@@ -26,7 +26,7 @@ func (e *Engine) Attach(ctx context.Context, nameOrID string, streams Streams) (
 
 // attach opens a session with a container that runs and waits for its end.
 func (e *Engine) attach(ctx context.Context, c container.Container, streams Streams) (int, error) {
-	s, err := openSession(ctx, e.dirs.Container(c.Spec.ID), c.Spec, streams, false)
+	s, err := openSession(ctx, e.reach(c.Spec.ID), c.Spec, streams, false)
 	if err != nil {
 		return ExitOwnFailure, err
 	}

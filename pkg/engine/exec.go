@@ -34,7 +34,7 @@ func (e *Engine) Exec(ctx context.Context, nameOrID string, opts ExecOptions) (c
 		return ExitOwnFailure, "", err
 	}
 	x := execSession{
-		agent:     agentclient.New(agentclient.Dial(e.dirs.Container(c.Spec.ID).AgentSocket())),
+		agent:     agentclient.New(agentclient.Dial(e.reach(c.Spec.ID).AgentSocket())),
 		container: c.Spec.ID,
 		id:        newID(),
 	}

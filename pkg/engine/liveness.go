@@ -48,7 +48,7 @@ func (e *Engine) settled(ctx context.Context, c container.Container) (now contai
 		return c, nil, false, err
 	}
 	if held {
-		status, err := readStatus(files)
+		status, err := e.liveStatus(ctx, c)
 		return c, status, false, err
 	}
 	if c.Record.State.Live() {
@@ -157,13 +157,9 @@ func neverRan(r *container.Record, spec container.Spec, code int, why string, no
 // restarting is what a monitor says of itself between two runs.
 const restarting = "restarting"
 
-// readStatus reads what a living monitor says. Between taking the lock and the
-// first status there is nothing to read yet: that is "starting".
+// readStatus reads what a living monitor says.
 func readStatus(files paths.Container) (*monitor.Status, error) {
 	b, err := os.ReadFile(files.Status())
-	if errors.Is(err, fs.ErrNotExist) {
-		return &monitor.Status{State: string(container.Starting)}, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the monitor's status: %w", err)
 	}
@@ -187,12 +183,15 @@ func readExit(files paths.Container) (*monitor.Exit, error) {
 	return &x, nil
 }
 
-// clearRunFiles removes what a dead monitor left among the run files; the locks
-// stay, for others may have them open.
+// clearRunFiles removes what a dead monitor left: sockets and status, wherever it
+// had them, and what it had written into its lock. The locks stay, for others
+// may have them open.
 func clearRunFiles(files paths.Container) {
-	for _, path := range []string{files.Status(), files.AttachSocket(), files.AgentSocket()} {
+	at := reached(files)
+	for _, path := range []string{at.Status(), at.AttachSocket(), at.AgentSocket()} {
 		_ = os.Remove(path) // a leftover is harmless: it is replaced at the next start
 	}
+	_ = os.Truncate(files.LiveLock(), 0) // so is this: nobody reads it before the next monitor writes it
 }
 
 // requireState returns a *container.StateError unless c is one of the allowed states.

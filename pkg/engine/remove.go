@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"vpod/pkg/container"
@@ -61,7 +62,7 @@ var errStartedMeanwhile = errors.New("it was started meanwhile")
 // reports whether the container is gone; one that runs is errStartedMeanwhile.
 func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool, error) {
 	files := e.dirs.Container(c.Spec.ID)
-	if err := os.MkdirAll(files.Run, 0o700); err != nil {
+	if err := os.MkdirAll(files.Data, 0o700); err != nil {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
 	op, err := filelock.Lock(ctx, files.OpLock())
@@ -96,7 +97,7 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	if err := e.dropRootfs(ctx, c.Spec); err != nil {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
-	if err := os.RemoveAll(files.Data); err != nil {
+	if err := removeData(files); err != nil {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
 	if c.Spec.Log.Path != "" && c.Spec.Log.Path != files.Log() {
@@ -111,14 +112,26 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	return true, removeFiles(files)
 }
 
+// removeData removes what a container has on disk but its locks.
+func removeData(files paths.Container) error {
+	entries, err := os.ReadDir(files.Data)
+	for _, entry := range entries {
+		path := filepath.Join(files.Data, entry.Name())
+		if path != files.OpLock() && path != files.LiveLock() {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}
+	return err
+}
+
 // removeFiles removes both directories of a container. Commands that wait for a
-// lock in one may make its file anew while it is being emptied.
+// lock may make its file anew while its directory is being emptied.
 func removeFiles(files paths.Container) error {
-	err := os.RemoveAll(files.Data)
+	err := os.RemoveAll(files.Run)
 	for attempt := 1; ; attempt++ {
-		runErr := os.RemoveAll(files.Run)
-		if !errors.Is(runErr, syscall.ENOTEMPTY) || attempt == 100 {
-			return errors.Join(err, runErr)
+		dataErr := os.RemoveAll(files.Data)
+		if !errors.Is(dataErr, syscall.ENOTEMPTY) || attempt == 100 {
+			return errors.Join(err, dataErr)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (e *Engine) start(ctx context.Context, spec container.Spec, opts StartOptio
 func (e *Engine) reserve(ctx context.Context, files paths.Container) (*os.File, error) {
 	var op *os.File
 	for attempt := 1; ; attempt++ {
-		if err := os.MkdirAll(files.Run, 0o700); err != nil {
+		if err := os.MkdirAll(files.Data, 0o700); err != nil {
 			return nil, fmt.Errorf("create container directory: %w", err)
 		}
 		var err error
@@ -167,6 +167,9 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 		return nil, fmt.Errorf("start container %s: %w", spec.Name, err)
 	}
 	defer lock.Close()
+	if err := lock.Truncate(0); err != nil {
+		return nil, fmt.Errorf("start container %s: %w", spec.Name, err)
+	}
 	if err := os.Remove(files.Exit()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove the last exit record: %w", err)
 	}

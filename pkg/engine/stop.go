@@ -86,7 +86,7 @@ func (e *Engine) stop(ctx context.Context, c container.Container, opts StopOptio
 	case errors.As(err, &refused):
 		return fmt.Errorf("stop container %s: %w", c.Spec.Name, err)
 	case err != nil:
-		if err := e.killMonitor(ctx, c); err != nil {
+		if err := e.killMonitor(c); err != nil {
 			return err
 		}
 		if err := e.awaitEnd(ctx, c.Spec); err != nil {
@@ -108,7 +108,7 @@ const dialInterval = 20 * time.Millisecond
 // nobody to ask: that is waited for.
 func stopMonitor(ctx context.Context, files paths.Container, id string, timeout time.Duration) error {
 	for {
-		err := monitor.Stop(ctx, files.AttachSocket(), id, monitor.StopOptions{Timeout: &timeout})
+		err := monitor.Stop(ctx, reached(files).AttachSocket(), id, monitor.StopOptions{Timeout: &timeout})
 		if !errors.Is(err, monitor.ErrGone) {
 			return err
 		}
@@ -135,31 +135,19 @@ func (e *Engine) awaitEnd(ctx context.Context, spec container.Spec) error {
 }
 
 // killMonitor ends a monitor that does not answer. QEMU and the helpers die
-// with it. The process is told by a pidfd from another that has its number by now.
-func (e *Engine) killMonitor(ctx context.Context, c container.Container) error {
-	files := e.dirs.Container(c.Spec.ID)
-	status, err := readStatus(files)
-	if err != nil {
-		return fmt.Errorf("container %s does not answer: %w", c.Spec.Name, err)
-	}
-	if status.MonitorPID <= 0 {
+// with it.
+func (e *Engine) killMonitor(c container.Container) error {
+	lock := e.dirs.Container(c.Spec.ID).LiveLock()
+	holder := monitor.ReadHolder(lock)
+	if holder.MonitorPID <= 0 {
+		if held, err := filelock.Held(lock); err != nil || !held {
+			return err
+		}
 		return fmt.Errorf("container %s does not answer and its monitor is unknown: look for a stopped vpod process that was starting it, and end that", c.Spec.Name)
 	}
-	fd, err := unix.PidfdOpen(status.MonitorPID, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("find the monitor of container %s: %w", c.Spec.Name, err)
-	}
-	defer unix.Close(fd)
-	// The lock is still held, so the status file is of the monitor that lives: the number is its own.
-	if held, err := filelock.Held(files.LiveLock()); err != nil || !held {
-		return err
-	}
 	e.opts.Notice(fmt.Sprintf("the monitor of container %s does not answer: killing it", c.Spec.Name))
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill the monitor of container %s: %w", c.Spec.Name, err)
+	if err := signalHolder(lock, holder, unix.SIGKILL); err != nil {
+		return fmt.Errorf("container %s does not answer: %w", c.Spec.Name, err)
 	}
 	return nil
 }
@@ -171,7 +159,7 @@ func (e *Engine) Kill(ctx context.Context, sel Selection, signal int) []Result {
 			return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "kill", Hint: "can only kill running containers"}
 		}
 		fatal := signal == int(unix.SIGKILL) // the user means its end: no restart policy applies then
-		if err := monitor.Kill(ctx, e.dirs.Container(c.Spec.ID).AttachSocket(), c.Spec.ID, signal, fatal); err != nil {
+		if err := monitor.Kill(ctx, e.reach(c.Spec.ID).AttachSocket(), c.Spec.ID, signal, fatal); err != nil {
 			if errors.Is(err, monitor.ErrGone) {
 				return &container.StateError{Name: c.Spec.Name, Have: shownState(c.Container, c.live), Verb: "kill", Hint: "can only kill running containers; `vpod stop` also ends one that starts"}
 			}

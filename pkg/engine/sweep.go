@@ -84,7 +84,7 @@ func (e *Engine) sweepLayers(ctx context.Context) {
 
 func (e *Engine) sweepLayer(ctx context.Context, id string) error {
 	files := e.dirs.Container(id)
-	if err := os.MkdirAll(files.Run, 0o700); err != nil {
+	if err := os.MkdirAll(files.Data, 0o700); err != nil {
 		return err
 	}
 	op, err := filelock.TryLock(files.OpLock())
@@ -123,7 +123,7 @@ func (e *Engine) sweepOne(ctx context.Context, id string) {
 }
 
 func (e *Engine) removeLeftover(ctx context.Context, id string, files paths.Container) error {
-	if err := os.MkdirAll(files.Run, 0o700); err != nil { // gone since a reboot, maybe
+	if err := os.MkdirAll(files.Data, 0o700); err != nil { // gone already, where a removal was killed at its end
 		return err
 	}
 	op, err := filelock.TryLock(files.OpLock())

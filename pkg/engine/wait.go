@@ -96,7 +96,7 @@ func (e *Engine) waitEnd(ctx context.Context, c chosen) (int, error) {
 	if c.live == nil {
 		return c.Record.ExitCode, nil
 	}
-	files := e.dirs.Container(c.Spec.ID)
+	files := e.reach(c.Spec.ID)
 	exit, err := monitor.Attach(ctx, files.AttachSocket(), c.Spec.ID, monitor.Streams{})
 	if ctx.Err() != nil {
 		return -1, fmt.Errorf("wait for container %s: %w", c.Spec.Name, ctx.Err())

@@ -202,7 +202,7 @@ func (m *qemuMachine) startVirtiofsds(ctx context.Context, l *Launch, desc *qemu
 			if orders.Tag != share.Tag || share.Kind != qemu.ShareVirtioFS {
 				continue
 			}
-			socket := filepath.Join(l.RunDir, fmt.Sprintf("virtiofsd%d.sock", i))
+			socket := filepath.Join(l.DataDir, fmt.Sprintf("virtiofsd%d.sock", i))
 			v, err := sidecar.StartVirtiofsd(ctx, m.spawner, orders.Path, sidecar.VirtiofsdConfig{Dir: orders.Dir, Cache: orders.Cache}, socket)
 			if err != nil {
 				return nil, err

@@ -19,7 +19,6 @@ import (
 	"vpod/pkg/logs"
 	"vpod/pkg/paths"
 	"vpod/pkg/timing"
-	"vpod/pkg/unixsock"
 )
 
 // Run is the monitor: it carries out the launch orders in the file at
@@ -43,6 +42,8 @@ func Run(ctx context.Context, launchPath string, report, liveLock *os.File, reco
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	renewals := make(chan os.Signal, 1)
+	signal.Notify(renewals, RenewSignal)
 	s, err := newSupervisor(launchPath, rep, liveLock, startQEMU)
 	if err != nil {
 		err = fmt.Errorf("start the monitor: %w", err)
@@ -50,6 +51,7 @@ func Run(ctx context.Context, launchPath string, report, liveLock *os.File, reco
 		rep.close()
 		return err
 	}
+	s.renewals = renewals
 	if s.launch.Timing {
 		s.record = record
 	}
@@ -88,19 +90,24 @@ type supervisor struct {
 	streams *streams
 	record  *timing.Recorder // of the first run; nil when nobody asks, and afterwards
 
-	attachSocket, agentSocket *net.UnixListener
-	conns                     sync.WaitGroup // connections being served
+	conns sync.WaitGroup // connections being served
+
+	renewals <-chan os.Signal // RenewSignal
 
 	stopping chan struct{} // closed by the first stop; see control.go
 	ended    chan struct{} // closed when the exit record is written and the lock let go
 
 	mu        sync.Mutex
-	run       *run // nil while there is no machine
+	runDir    string // where status and sockets are; "" when they are not open
+	closed    bool   // they are not to be opened again
+	run       *run   // nil while there is no machine
 	status    Status
 	byUser    bool // the user asked for the end
 	noRestart bool // the restart policy does not apply any more
 	stopped   bool // stopping is closed
 	forwards  []int
+
+	attachSocket, agentSocket *net.UnixListener // open while runDir is set
 }
 
 // limits are the deadlines of a machine's end.
@@ -174,27 +181,22 @@ func (s *supervisor) open() (err error) {
 		return err
 	}
 	s.streams = newStreams(s.output, s.files.Data, s.c.Process.Stdin, s.log)
-	if s.attachSocket, err = unixsock.Listen(s.files.AttachSocket()); err != nil {
-		return err
-	}
-	if s.agentSocket, err = unixsock.Listen(s.files.AgentSocket()); err != nil {
-		return err
-	}
-	return s.setStatus(func(st *Status) { st.State = statusStarting })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.State = statusStarting
+	return s.listen(s.files.Run)
 }
 
 // closeFiles closes what open has opened and removes what must not outlive the
 // monitor's lock.
 func (s *supervisor) closeFiles() {
-	_ = os.Remove(s.files.Status())
-	if s.attachSocket != nil {
-		s.attachSocket.Close()
-		_ = os.Remove(s.files.AttachSocket())
+	s.mu.Lock()
+	if s.runDir != "" {
+		s.closeSockets()
+		s.writeHolder(Holder{})
 	}
-	if s.agentSocket != nil {
-		s.agentSocket.Close()
-		_ = os.Remove(s.files.AgentSocket())
-	}
+	s.closed = true
+	s.mu.Unlock()
 	if s.output != nil {
 		if err := s.output.Close(); err != nil {
 			s.log.Warn("close container log", "error", err)
@@ -211,8 +213,8 @@ func (s *supervisor) supervise(ctx context.Context) error {
 	// What serves clients ends with the container, not with ctx, which asks for a stop.
 	serving, endServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer endServing()
-	go s.serveAttach(serving, s.attachSocket)
-	go s.serveAgent(serving, s.agentSocket)
+	s.serve(serving)
+	go s.mindRunDir(serving)
 	asked := context.AfterFunc(ctx, func() {
 		s.log.Info("asked to end")
 		s.stop(serving, stopRequest{})

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"vpod/pkg/container"
+	"vpod/pkg/paths"
 	"vpod/pkg/timing"
 )
 
@@ -80,7 +81,10 @@ func (s *supervisor) setStatus(change func(*Status)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.status)
-	return writeJSON(s.files.Status(), s.status, false)
+	if s.runDir == "" {
+		return nil
+	}
+	return writeJSON(paths.Container{Run: s.runDir}.Status(), s.status, false)
 }
 
 // tell is setStatus where a failure changes nothing: a status out of date is a

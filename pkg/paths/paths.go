@@ -18,7 +18,7 @@ import (
 // Dirs are the two directories all of vpod's files live under.
 type Dirs struct {
 	Data string // survives a reboot: database, containers, disks, caches
-	Run  string // does not: locks, sockets, status files; mode 0700
+	Run  string // does not: sockets, status files; mode 0700
 }
 
 // Override replaces the default directories, as --root and --runroot ask.
@@ -154,7 +154,7 @@ func (d Dirs) Container(id string) Container {
 // Container is the pair of directories of one container.
 type Container struct {
 	Data string // its disks, log and records
-	Run  string // its locks, sockets and status; absent after a reboot
+	Run  string // its sockets and status; absent after a reboot
 }
 
 // Make creates both directories.
@@ -185,11 +185,14 @@ func (c Container) MonitorLog() string { return filepath.Join(c.Data, "monitor.l
 // Console is the tail of the guest kernel's serial console.
 func (c Container) Console() string { return filepath.Join(c.Data, "console.log") }
 
-// LiveLock is held (filelock) by the monitor as long as it lives.
-func (c Container) LiveLock() string { return filepath.Join(c.Run, "live.lock") }
+// LiveLock is held (filelock) by the monitor as long as it lives, and names it:
+// monitor.Holder as JSON. It lies beside the data because the run directory of
+// somebody who logs out goes, and is another where it is set otherwise: neither
+// may make a living machine look dead.
+func (c Container) LiveLock() string { return filepath.Join(c.Data, "live.lock") }
 
 // OpLock is held (filelock) by a command while it starts or removes the container.
-func (c Container) OpLock() string { return filepath.Join(c.Run, "op.lock") }
+func (c Container) OpLock() string { return filepath.Join(c.Data, "op.lock") }
 
 // Status is what runs now: monitor.Status as JSON; valid while LiveLock is held.
 func (c Container) Status() string { return filepath.Join(c.Run, "status.json") }
