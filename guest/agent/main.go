@@ -19,6 +19,7 @@ import (
 	"vpod/guest/agent/internal/initproc"
 	"vpod/guest/agent/internal/runner"
 	"vpod/guest/agent/internal/service"
+	"vpod/guest/agent/internal/stopwatch"
 	"vpod/pkg/agentproto"
 )
 
@@ -54,10 +55,12 @@ const portWait = 30 * time.Second
 
 // run boots the machine and serves it for ever; it returns only with an error.
 func run() error {
+	watch := stopwatch.SinceBoot("boot the kernel")
 	runtime.GOMAXPROCS(parallelism)
 	if err := boot.Run(boot.Rows(), logf); err != nil {
 		return err
 	}
+	watch.Lap("set the machine up")
 	r, err := runner.New(runner.StateDir, logf)
 	if err != nil {
 		return err
@@ -72,7 +75,8 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	link, server := channel.NewLink(port), service.New(r, logf)
+	watch.Lap("find the channel to the host")
+	link, server := channel.NewLink(port), service.New(r, watch, logf)
 	for {
 		conn, err := link.Accept()
 		if err != nil {

@@ -91,6 +91,7 @@ func NewSession(ctx context.Context, conn net.Conn) (*Session, error) {
 		return nil, fmt.Errorf("greet the agent: %w", err)
 	}
 	s.hello.Kernel = Printable(s.hello.Kernel, 128)
+	s.hello.Boot = plausibleLaps(s.hello.Boot)
 	return s, nil
 }
 

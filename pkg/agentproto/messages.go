@@ -88,6 +88,7 @@ type HelloReply struct {
 	Kernel      string `json:"kernel"`     // uname -r
 	MemoryBytes uint64 `json:"memoryBytes"`
 	CPUs        int    `json:"cpus"`
+	Boot        []Lap  `json:"boot,omitempty"` // from the guest kernel's start to now; first session alone
 }
 
 // StartRequest starts one process. With Container it also makes the container

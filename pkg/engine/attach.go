@@ -92,7 +92,7 @@ func (s *session) wait(ctx context.Context, e *Engine) (int, error) {
 	<-s.ended
 	e.opts.Timing.Join(s.exit.Timing)
 	e.opts.Timing.Mark("hear of the end")
-	defer e.opts.Timing.Mark("write the end down, or remove the container")
+	defer e.opts.Timing.Mark("settle the container")
 	ctx = context.WithoutCancel(ctx) // what is to be removed is, also after Ctrl-C
 	switch {
 	case errors.Is(s.err, monitor.ErrDetached):

@@ -90,6 +90,7 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 	if errors.Is(err, errNoContainer) {
 		return true, removeFiles(files) // another command was faster
 	}
+	e.opts.Timing.Mark("write down that it is removed")
 	// On a full disk the files go first, and make room for the rest.
 	if err != nil && !errors.Is(err, store.ErrFull) {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
@@ -106,9 +107,11 @@ func (e *Engine) finishRemoval(ctx context.Context, c container.Container) (bool
 			e.opts.Notice(fmt.Sprintf("the log of container %s stays: %v", c.Spec.Name, err))
 		}
 	}
+	e.opts.Timing.Mark("remove its disks and files")
 	if err := db.Delete(ctx, c.Spec.ID); err != nil && !errors.Is(err, errNoContainer) {
 		return false, fmt.Errorf("remove container %s: %w", c.Spec.Name, err)
 	}
+	e.opts.Timing.Mark("delete its row")
 	return true, removeFiles(files)
 }
 

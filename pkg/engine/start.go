@@ -93,6 +93,7 @@ func (e *Engine) start(ctx context.Context, spec container.Spec, opts StartOptio
 		return ExitOwnFailure, err
 	}
 	defer op.Close()
+	e.opts.Timing.Mark("find the container, take its lock")
 	session, err := e.launch(ctx, spec, files, opts.Attach)
 	if errors.Is(err, errNoContainer) {
 		err = errors.Join(err, removeFiles(files)) // made again by reserve
@@ -157,7 +158,7 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 	if err := requireState(c, "start", "", container.Created, container.Exited); err != nil {
 		return nil, err
 	}
-	e.opts.Timing.Mark("look the container up")
+	e.opts.Timing.Mark("look at its state")
 	orders, err := e.orders(ctx, c, files)
 	if err != nil {
 		return nil, err

@@ -126,7 +126,7 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 		}
 	}()
 	r.session, err = s.connect(limited, m)
-	s.record.Mark("begin the session with the agent")
+	s.markBoot(r.session, began)
 	if err == nil {
 		if err = <-ready; err != nil {
 			r.session.Close()

@@ -180,7 +180,7 @@ func (s *supervisor) startProcess(ctx context.Context, r *run) error {
 	reply, err := r.client.Start(ctx, s.c.ID, agentproto.InitProcess, agentproto.StartRequest{
 		Machine: guest, Container: &s.c.Guest, Process: s.c.Process, Timing: s.record != nil,
 	})
-	s.record.Add(guestMarks(reply.Laps, asked, timing.Now())...)
+	s.record.Add(askedMarks(reply.Laps, asked, timing.Now())...)
 	s.record.Mark("the process is started")
 	return err
 }

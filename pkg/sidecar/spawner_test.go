@@ -320,3 +320,29 @@ func TestTail(t *testing.T) {
 		})
 	}
 }
+
+func TestUsage(t *testing.T) {
+	s := newSpawner(t)
+	p, err := s.Start(t.Context(), script("while :; do :; done"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if user, system := p.Usage(); user+system >= 20*time.Millisecond {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a busy process uses no processor time")
+		}
+	}
+	running := p.CPUTime()
+	if running < 20*time.Millisecond {
+		t.Errorf("CPUTime() = %s of a process that used 20 ms", running)
+	}
+	p.Kill()
+	user, system := p.Usage()
+	if ended := p.CPUTime(); ended != user+system || ended < running-time.Millisecond {
+		t.Errorf("ended, CPUTime() = %s, before %s; Usage() = %s, %s", ended, running, user, system)
+	}
+}

@@ -24,6 +24,8 @@ type Agent struct {
 	Main func(p *Process) agentproto.ExitStatus
 	// StartError refuses every start.
 	StartError *agentproto.Error
+	// Laps are said of each start that asks for them.
+	Laps []agentproto.Lap
 	// Intercept may serve a stream itself and then returns true.
 	Intercept func(req agentproto.Request, st *yamux.Stream) bool
 	// Window bounds unacknowledged output; 0 is agentproto.Window.
@@ -202,7 +204,11 @@ func (a *Agent) start(st *yamux.Stream, req agentproto.Request) {
 		p.Stdin.(*io.PipeReader).Close()
 		close(p.done)
 	}()
-	Reply(st, agentproto.StartReply{PID: 42}, nil)
+	reply := agentproto.StartReply{PID: 42}
+	if p.Request.Timing {
+		reply.Laps = a.Laps
+	}
+	Reply(st, reply, nil)
 }
 
 func (p *Process) serve(st *yamux.Stream, req agentproto.Request) {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpod/guest/agent/internal/runner"
+	"vpod/guest/agent/internal/stopwatch"
 	"vpod/pkg/agentproto"
 )
 
@@ -27,6 +29,8 @@ type Server struct {
 	runner     *runner.Runner
 	logf       func(format string, args ...any)
 	generation atomic.Uint64
+	boot       *stopwatch.Watch // until the first hello, which has bootOnce
+	bootOnce   sync.Once
 	slots      chan struct{} // one per stream being served
 }
 
@@ -36,9 +40,10 @@ const (
 	deviceWait  = 20 * time.Second // for disks and shares that are still to be plugged in
 )
 
-// New returns a Server.
-func New(r *runner.Runner, logf func(format string, args ...any)) *Server {
-	return &Server{runner: r, logf: logf, slots: make(chan struct{}, maxStreams)}
+// New returns a Server. boot is what the machine's start took until now; nil is not
+// known.
+func New(r *runner.Runner, boot *stopwatch.Watch, logf func(format string, args ...any)) *Server {
+	return &Server{runner: r, boot: boot, logf: logf, slots: make(chan struct{}, maxStreams)}
 }
 
 // config returns yamux's configuration. A paused machine must not lose its
@@ -234,8 +239,15 @@ func (s *Server) hello(req *agentproto.Request, generation uint64) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	return agentproto.HelloReply{Version: version, Generation: generation, Kernel: unix.ByteSliceToString(u.Release[:]),
-		MemoryBytes: uint64(memory), CPUs: onlineCPUs()}, nil
+	reply := agentproto.HelloReply{Version: version, Generation: generation, Kernel: unix.ByteSliceToString(u.Release[:]),
+		MemoryBytes: uint64(memory), CPUs: onlineCPUs()}
+	if generation == 1 {
+		s.bootOnce.Do(func() {
+			s.boot.Lap("hear from the host")
+			reply.Boot = s.boot.Laps()
+		})
+	}
+	return reply, nil
 }
 
 // onlineCPUs counts the machine's processors; some may have been plugged in since

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/yamux"
 
 	"vpod/guest/agent/internal/runner"
+	"vpod/guest/agent/internal/stopwatch"
 	"vpod/pkg/agentproto"
 )
 
@@ -55,7 +56,7 @@ func newServer(t *testing.T) *Server {
 	if shared == nil {
 		t.Skip("needs /proc and /dev/pts")
 	}
-	return New(shared, t.Logf)
+	return New(shared, stopwatch.Start(true), t.Logf)
 }
 
 // call sends one request and returns its reply.
@@ -135,6 +136,9 @@ func TestHello(t *testing.T) {
 		if h.Version != agentproto.Version || h.Generation != generation || h.Kernel == "" || h.MemoryBytes == 0 || h.CPUs == 0 {
 			t.Errorf("hello = %+v, want generation %d", h, generation)
 		}
+		if told := len(h.Boot) > 0; told != (generation == 1) {
+			t.Errorf("hello of generation %d says of the boot: %+v", generation, h.Boot)
+		}
 	}
 }
 
@@ -176,7 +180,7 @@ func TestBrokenRequests(t *testing.T) {
 
 // TestPanicIsAnswered wants a crash of one request to be the request's alone.
 func TestPanicIsAnswered(t *testing.T) {
-	host := session(t, New(nil, t.Logf)) // without a runner every look-up panics
+	host := session(t, New(nil, nil, t.Logf)) // without a runner every look-up panics
 	r := call(t, host, agentproto.Request{Op: agentproto.OpList, Container: id})
 	if r.Error == nil || r.Error.Code != agentproto.ErrInternal {
 		t.Errorf("reply %+v, want an internal error", r.Error)

@@ -6,6 +6,8 @@ package stopwatch
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"vpod/pkg/agentproto"
 )
 
@@ -21,6 +23,16 @@ func Start(wanted bool) *Watch {
 		return nil
 	}
 	return &Watch{last: time.Now(), laps: make([]agentproto.Lap, 0, 16)}
+}
+
+// SinceBoot returns a Watch whose first lap is all the time since the kernel's start.
+func SinceBoot(what string) *Watch {
+	w := &Watch{last: time.Now()}
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) == nil {
+		w.laps = []agentproto.Lap{{What: what, Nanos: ts.Nano()}}
+	}
+	return w
 }
 
 // Lap notes that what has been done since the last one.

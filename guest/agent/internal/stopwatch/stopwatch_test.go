@@ -17,6 +17,15 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+func TestSinceBoot(t *testing.T) {
+	w := SinceBoot("boot")
+	w.Lap("a")
+	laps := w.Laps()
+	if len(laps) != 2 || laps[0].What != "boot" || laps[0].Nanos <= 0 || laps[1].What != "a" {
+		t.Errorf("Laps() = %+v", laps)
+	}
+}
+
 func BenchmarkNobodyAsks(b *testing.B) {
 	w := Start(false)
 	for b.Loop() {
