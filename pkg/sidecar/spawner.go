@@ -42,6 +42,11 @@ type Command struct {
 	// returned.
 	Protect []*os.File
 
+	// NoHugePages keeps the kernel from giving the process memory in pieces of
+	// 2 MiB, also where it asks for them. A kernel that cannot be told so does as
+	// it likes.
+	NoHugePages bool
+
 	// StderrTailBytes is how much of the end of standard error is kept; 0 is
 	// defaultTailBytes. Standard input and output are /dev/null.
 	StderrTailBytes int
@@ -181,7 +186,7 @@ func (s *Spawner) launch(ctx context.Context, c Command) (*Process, error) {
 	}
 	started := make(chan error, 1)
 	select {
-	case s.requests <- func() { started <- cmd.Start() }:
+	case s.requests <- func() { started <- start(cmd, c.NoHugePages) }:
 	case <-s.closed:
 		return nil, ErrSpawnerClosed
 	case <-ctx.Done():
@@ -193,6 +198,15 @@ func (s *Spawner) launch(ctx context.Context, c Command) (*Process, error) {
 	p.cmd = cmd
 	go p.wait()
 	return p, nil
+}
+
+// start starts cmd. Huge pages are a setting of the parent's memory at the time,
+// which the child inherits: another process started meanwhile may get it, too.
+func start(cmd *exec.Cmd, noHugePages bool) error {
+	if noHugePages && unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0) == nil {
+		defer func() { _ = unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0) }() // as it was: it has just worked
+	}
+	return cmd.Start()
 }
 
 // Process is a started process. Its methods may be called from anywhere.

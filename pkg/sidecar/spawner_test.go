@@ -71,6 +71,13 @@ func TestStart(t *testing.T) {
 		{name: "empty input, no output", command: script("cat && echo no >&1 && test ! -t 0")},
 		{name: "environment", command: script(`test "$LC_ALL" = C && test -z "$HOME" && test "$(pwd)" = /`)},
 		{name: "own environment", command: Command{Name: "script", Path: "/bin/sh", Args: []string{"-c", `test "$A" = b`}, Env: []string{"A=b"}}},
+		{name: "huge pages", command: script("! grep -q 'THP_enabled:.*0' /proc/self/status")},
+		{name: "no huge pages", command: func() Command {
+			c := script("! grep -q 'THP_enabled:.*1' /proc/self/status")
+			c.NoHugePages = true
+			return c
+		}()},
+		{name: "huge pages again", command: script("! grep -q 'THP_enabled:.*0' /proc/self/status")},
 		{name: "bounded tail", command: func() Command {
 			c := script("i=0; while [ $i -lt 100 ]; do echo line $i >&2; i=$((i+1)); done; exit 1")
 			c.StderrTailBytes = 20
