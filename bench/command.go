@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -145,17 +146,17 @@ func lastLine(s string) string {
 	return s[strings.LastIndexByte(s, '\n')+1:]
 }
 
-// brief is a command line without the options every command gets.
+// brief is the program and its verb, without the options before that.
 func brief(argv []string) string {
-	words := []string{argv[0][strings.LastIndexByte(argv[0], '/')+1:]}
+	name := filepath.Base(argv[0])
 	rest := argv[1:]
 	for len(rest) > 1 && strings.HasPrefix(rest[0], "--") {
 		rest = rest[2:]
 	}
-	if len(rest) > 4 {
-		rest = append(rest[:4:4], "…")
+	if len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		name += " " + rest[0]
 	}
-	return strings.Join(append(words, rest...), " ")
+	return name
 }
 
 func describe(e ended) string {

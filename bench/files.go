@@ -29,7 +29,8 @@ func measureFiles(ctx context.Context, w *world) ([]row, error) {
 		return nil, err
 	}
 	return compare(ctx, w, w.rounds(7, 3), contestants, []row{
-		{Name: "files/sequential", Title: "read 128 MiB of the image, first time", Unit: throughput, Note: "podman reads from the host's cache, which is warm for both; the guest's own is cold"},
+		{Name: "files/sequential", Title: "read 128 MiB of the image, first time", Unit: throughput,
+			Notes: []string{"podman reads from the host's cache, which is warm for both; the guest's own is cold"}},
 		{Name: "files/sequential-again", Title: "… once more", Unit: throughput},
 		{Name: "files/random", Title: "read 4 KiB of 64 MiB at random, first time", Unit: microseconds},
 		{Name: "files/walk", Title: "look at 10,000 files of the image, first time", Unit: milliseconds},

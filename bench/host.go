@@ -29,7 +29,7 @@ type environment struct {
 	Accelerator string `json:"accelerator"`
 	Board       string `json:"board"`
 	GuestKernel string `json:"guestKernel"`
-	Templates   bool   `json:"templates"` // this build starts machines from templates
+	Templates   bool   `json:"templates"` // machines start from templates unless told not to
 	Podman      string `json:"podman,omitempty"`
 	Runtime     string `json:"runtime,omitempty"`
 	NoPodman    string `json:"noPodman,omitempty"`
@@ -61,17 +61,19 @@ func (w *world) prepare(ctx context.Context) (environment, error) {
 	if err := w.keepRunning(ctx, w.vpod, "look"); err != nil {
 		return e, err
 	}
-	look, err := w.run(ctx, w.vpod.command("inspect", "--format", "{{.VM.Accel}} {{.VM.Board}} {{.VM.Kernel}}", "look")...)
+	look, err := w.run(ctx, w.vpod.command("inspect", "--format", "{{.VM.Accel}} {{.VM.Board}} {{.VM.Kernel}} {{.VM.Template}}", "look")...)
 	if err != nil {
 		return e, err
 	}
 	if err := w.vpod.remove(ctx, w, "look"); err != nil {
 		return e, err
 	}
-	if f := strings.Fields(look.stdout); len(f) == 3 {
-		e.Accelerator, e.Board, e.GuestKernel = f[0], f[1], f[2]
+	f := strings.Fields(look.stdout)
+	if len(f) < 3 {
+		return e, fmt.Errorf("inspect says %q of the machine", look.stdout)
 	}
-	e.Templates = w.hasOption(ctx, "run", "--template")
+	e.Accelerator, e.Board, e.GuestKernel = f[0], f[1], f[2]
+	e.Templates = len(f) > 3
 	version, err := w.run(ctx, w.vpod.command("version", "--format", "{{.Client.Version}}")...)
 	if err != nil {
 		return e, err

@@ -89,7 +89,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	} else {
 		err = bench(ctx, w, o, chosen, out)
 	}
-	return errors.Join(err, w.close())
+	if err2 := w.close(); err2 != nil {
+		w.say("clean-up: %v", err2)
+		err = errors.Join(err, err2)
+	}
+	return err
 }
 
 // bench measures and prints. A measurement that fails does not stop the others.
@@ -112,7 +116,7 @@ func bench(ctx context.Context, w *world, o options, chosen []measurement, out i
 			if len(rows) == 0 {
 				rows = []row{{Name: m.name, Title: m.about}}
 			}
-			rows[0].Note = join(rows[0].Note, "not measured: "+err.Error())
+			rows[0].note("not measured: %v", err)
 		}
 		r.Rows = append(r.Rows, rows...)
 		w.say("%s: %s, took %.0f s", m.name, m.about, time.Since(start).Seconds())

@@ -64,15 +64,10 @@ func compare(ctx context.Context, w *world, rounds int, contestants []contestant
 			rows[i].Samples = map[string][]float64{}
 		}
 		if err := failed[theirs]; err != nil {
-			rows[i].Note = join(rows[i].Note, "podman: "+err.Error())
+			rows[i].note("podman: %v", err)
 		}
 	}
 	return rows, failed[ours]
-}
-
-// join puts a note behind another.
-func join(notes ...string) string {
-	return strings.Join(slices.DeleteFunc(notes, func(s string) bool { return s == "" }), "; ")
 }
 
 // timed is the contestant of a command that leaves nothing: wall time under "wall",

@@ -57,7 +57,7 @@ func measureMemory(ctx context.Context, w *world) ([]row, error) {
 	}
 	rows = append(rows, row{Name: "memory/ps", Title: fmt.Sprintf("`ps`, %d containers, all running", most), Unit: milliseconds})
 	rows, err = compareFleets(ctx, w, contestants, rows)
-	rows[len(counts)-1].Note = join(append([]string{rows[len(counts)-1].Note}, notes...)...)
+	rows[len(counts)-1].Notes = append(rows[len(counts)-1].Notes, notes...)
 	return rows, err
 }
 
@@ -79,7 +79,7 @@ func compareFleets(ctx context.Context, w *world, contestants []contestant, rows
 		_, value, _ := strings.Cut(rows[i].Name, "/")
 		rows[i].Samples = all[value]
 		if err := errs[theirs]; err != nil {
-			rows[i].Note = join(rows[i].Note, "podman: "+err.Error())
+			rows[i].note("podman: %v", err)
 		}
 	}
 	return rows, errors.Join(ctx.Err(), errs[ours])

@@ -51,7 +51,7 @@ func measureParallel(ctx context.Context, w *world) ([]row, error) {
 		if wall > limit {
 			word = "is above"
 		}
-		rows[1].Note = join(rows[1].Note, fmt.Sprintf("vpod's wall time %s the bound: %.2f of it", word, wall/limit))
+		rows[1].note("vpod's wall time %s the bound: %.2f of it", word, wall/limit)
 	}
 	return rows, err
 }

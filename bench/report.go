@@ -29,12 +29,16 @@ func (r report) writeText(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	cells, notes := r.table()
-	tw := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	var aligned strings.Builder
+	tw := tabwriter.NewWriter(&aligned, 0, 8, 2, ' ', 0)
 	for _, line := range cells {
-		fmt.Fprintln(tw, strings.TrimRight(strings.ReplaceAll(strings.Join(line, "\t"), "`", ""), "\t"))
+		fmt.Fprintln(tw, strings.ReplaceAll(strings.Join(line, "\t"), "`", ""))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
+	}
+	for line := range strings.Lines(aligned.String()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
 	}
 	return writeNotes(out, notes)
 }
@@ -68,9 +72,13 @@ func (r report) table() (cells [][]string, notes []string) {
 	cells = [][]string{{"", ours, theirs, "ratio", "goal"}}
 	for _, row := range r.Rows {
 		title := row.Title
-		if row.Note != "" {
-			notes = append(notes, row.Note)
-			title += fmt.Sprintf(" (%d)", len(notes))
+		for _, note := range row.Notes {
+			i := slices.Index(notes, note)
+			if i < 0 {
+				i = len(notes)
+				notes = append(notes, note)
+			}
+			title += fmt.Sprintf(" (%d)", i+1)
 		}
 		ratio := "–"
 		if v, ok := row.ratio(); ok {

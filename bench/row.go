@@ -28,7 +28,12 @@ type row struct {
 	Unit    string               `json:"unit"`
 	Goal    *goal                `json:"goal,omitempty"`
 	Samples map[string][]float64 `json:"samples"` // by program
-	Note    string               `json:"note,omitempty"`
+	Notes   []string             `json:"notes,omitempty"`
+}
+
+// note adds one.
+func (r *row) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
 // goal is what the row should reach, first and then.

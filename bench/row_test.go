@@ -55,9 +55,9 @@ func testReport() report {
 			LoadBefore: "0.10 0.20 0.30", LoadAfter: "1.00 0.20 0.30", Vpod: "0.1.0", QEMU: "QEMU 7.2", Accelerator: "tcg", Board: "q35", GuestKernel: "6.12", Podman: "podman version 4.3.1", Runtime: "crun version 1.8.1"},
 		Rows: []row{
 			{Name: "run/wall", Title: "`run … true`", Unit: milliseconds, Goal: &goal{ofRatio, 2, 1}, Samples: map[string][]float64{ours: {300, 200, 400}, theirs: {200, 200, 100}}},
-			{Name: "files/sequential", Title: "read", Unit: throughput, Samples: map[string][]float64{ours: {250}, theirs: {1000}}, Note: "warm"},
+			{Name: "files/sequential", Title: "read", Unit: throughput, Samples: map[string][]float64{ours: {250}, theirs: {1000}}, Notes: []string{"warm"}},
 			{Name: "memory/10", Title: "memory", Unit: mebibytes, Goal: &goal{ofValue, 45, 35}, Samples: map[string][]float64{ours: {50.25}}},
-			{Name: "boards/x", Title: "from a template", Unit: milliseconds, Samples: map[string][]float64{}, Note: "not in this build"},
+			{Name: "boards/x", Title: "from a template", Unit: milliseconds, Samples: map[string][]float64{}, Notes: []string{"not in this build", "warm"}},
 		},
 	}
 }
@@ -72,7 +72,7 @@ Medians (lowest–highest, runs), the programs in turns; image converted, caches
 | ` + "`run … true`" + ` | 300 ms (200–400, 3) | 200 ms (100–200, 3) | 1.50 | 2, then 1: the first reached |
 | read (1) | 250 MiB/s (1) | 1000 MiB/s (1) | 0.25 (more is better) |  |
 | memory | 50.2 MiB (1) | – | – | 45 MiB, then 35 MiB: not reached |
-| from a template (2) | – | – | – |  |
+| from a template (2) (1) | – | – | – |  |
 
 1. warm.
 2. not in this build.
@@ -93,7 +93,7 @@ func TestText(t *testing.T) {
 	if err := testReport().writeText(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"                     vpod                 podman               ratio", "run … true           300 ms (200–400, 3)", "2. not in this build."} {
+	for _, want := range []string{"                         vpod                 podman               ratio", "run … true               300 ms (200–400, 3)", "2. not in this build."} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("writeText() =\n%s\nwithout %q", out.String(), want)
 		}

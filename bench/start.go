@@ -27,7 +27,7 @@ func measureNetwork(ctx context.Context, w *world) ([]row, error) {
 	}
 	return compare(ctx, w, w.rounds(15, 5), contestants, []row{
 		{Name: "network/wall", Title: "`run --rm IMAGE true`, default network", Unit: milliseconds, Goal: &goal{ofRatio, 1.5, 0.7},
-			Note: "vpod: user-mode (passt); podman as root: a bridge (netavark), as a user: slirp4netns"},
+			Notes: []string{"vpod: user-mode (passt); podman as root: a bridge (netavark), as a user: slirp4netns"}},
 		{Name: "network/cpu", Title: "… processor time of all its processes", Unit: milliseconds},
 	})
 }
@@ -73,7 +73,7 @@ func measureBoards(ctx context.Context, w *world) ([]row, error) {
 		case templates:
 			options = append(options, "--template", way.template)
 		case way.template == "always":
-			r.Note = "not in this build"
+			r.note("not in this build")
 			rows = append(rows, r)
 			continue
 		}
@@ -91,7 +91,7 @@ func measureBoards(ctx context.Context, w *world) ([]row, error) {
 	}
 	for i := range rows {
 		if err := failed[rows[i].Name]; err != nil {
-			rows[i].Note = join(rows[i].Note, err.Error())
+			rows[i].note("%v", err)
 		}
 		rows[i].Samples = map[string][]float64{}
 		if s := samples["wall"][rows[i].Name]; s != nil {
