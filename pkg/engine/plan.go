@@ -102,8 +102,10 @@ func plan(spec container.Spec, host hostFacts) (*monitor.Launch, error) {
 const hotplugPorts = 4
 
 // guestKernelArgs are what every guest's kernel is told: no dummy0 until somebody
-// asks for one.
-var guestKernelArgs = []string{"dummy.numdummies=0"}
+// asks for one; and, in its first process's environment, that Go's scheduler need not
+// interrupt the agent by signals, whose handling an emulated guest would have to
+// translate at every start.
+var guestKernelArgs = []string{"dummy.numdummies=0", "GODEBUG=asyncpreemptoff=1"}
 
 // planMachine describes the virtual machine.
 func planMachine(spec container.Spec, host hostFacts) qemu.Machine {

@@ -25,20 +25,6 @@ type Group struct {
 	watch *watch // nil without
 }
 
-// Create makes the group with the given name, a container's id, below root.
-func Create(root, name string) (*Group, error) {
-	dir := filepath.Join(root, name)
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make control group: %w", err)
-	}
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		_ = os.Remove(dir)
-		return nil, fmt.Errorf("open control group: %w", err)
-	}
-	return &Group{dir: dir, fd: fd}, nil
-}
-
 // Dir returns the group's directory.
 func (g *Group) Dir() string { return g.dir }
 

@@ -71,12 +71,17 @@ func TestWeight(t *testing.T) {
 // TestGroup uses a plain directory in place of a mounted hierarchy.
 func TestGroup(t *testing.T) {
 	root := t.TempDir()
-	g, err := Create(root, "abc")
+	pool := NewPool(root)
+	pool.Fill()
+	g, err := pool.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(root, "abc"); err == nil {
-		t.Error("Create made a group twice")
+	if other, err := pool.Take(); err != nil || other.Dir() == g.Dir() {
+		t.Errorf("a second group: %v, %v", other, err)
+	}
+	if _, err := NewPool(filepath.Join(root, "none")).Take(); err == nil {
+		t.Error("a group in a directory that is not there")
 	}
 	put := func(name, text string) {
 		path := filepath.Join(g.Dir(), name)

@@ -40,7 +40,7 @@ func TestThrashes(t *testing.T) {
 // fakeGroup makes a group in a plain directory, whose files the test writes.
 func fakeGroup(t *testing.T) (g *Group, put func(name, text string)) {
 	t.Helper()
-	g, err := Create(t.TempDir(), "abc")
+	g, err := NewPool(t.TempDir()).Take()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestWatchOfNothing(t *testing.T) {
-	g, err := Create(t.TempDir(), "abc")
+	g, err := NewPool(t.TempDir()).Take()
 	if err != nil {
 		t.Fatal(err)
 	}

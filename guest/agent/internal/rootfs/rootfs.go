@@ -27,8 +27,8 @@ type Root struct {
 }
 
 // Assemble mounts what r says below dir, which it makes. It waits for devices
-// until ctx is done. On failure nothing stays mounted.
-func Assemble(ctx context.Context, dir string, r agentproto.Rootfs) (_ *Root, err error) {
+// until ctx is done; known finds the disks. On failure nothing stays mounted.
+func Assemble(ctx context.Context, dir string, r agentproto.Rootfs, known *device.Disks) (_ *Root, err error) {
 	if err := check(r); err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func Assemble(ctx context.Context, dir string, r agentproto.Rootfs) (_ *Root, er
 	if r.ScratchDisk != "" {
 		serials = append(serials, r.ScratchDisk)
 	}
-	disks, err := device.FindDisks(ctx, serials...)
+	disks, err := known.Find(ctx, serials...)
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func (c *Container) takeLinux(l *specs.Linux) (err error) {
 
 // prepare makes what the container has outside its namespaces.
 func (c *Container) prepare(ctx context.Context, spec *agentproto.Container, watch *stopwatch.Watch) (err error) {
-	if c.group, err = cgroup.Create(cgroup.Root, c.ID); err != nil {
+	if c.group, err = c.runner.groups.Take(); err != nil {
 		return err
 	}
 	available, err := c.runner.availableMemory()
@@ -118,7 +118,7 @@ func (c *Container) prepare(ctx context.Context, spec *agentproto.Container, wat
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	c.root, err = rootfs.Assemble(ctx, dir, spec.Rootfs)
+	c.root, err = rootfs.Assemble(ctx, dir, spec.Rootfs, &c.runner.disks)
 	watch.Lap("assemble the root file system")
 	return err
 }

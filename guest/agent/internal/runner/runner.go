@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpod/guest/agent/internal/cgroup"
+	"vpod/guest/agent/internal/device"
 	"vpod/guest/agent/internal/reaper"
 	"vpod/pkg/agentproto"
 )
@@ -37,6 +38,9 @@ type Runner struct {
 	ptsFD  int // /dev/pts of the machine
 	exeFD  int // the agent's own executable
 
+	disks  device.Disks
+	groups *cgroup.Pool
+
 	mu         sync.Mutex
 	containers map[string]*Container // a nil one is being made
 	keptBytes  int64                 // of memory, from containers; 0 until there is one
@@ -47,7 +51,7 @@ type Runner struct {
 // There may be one only, as it collects every child of the process. logf writes to
 // the machine's console.
 func New(dir string, logf func(format string, args ...any)) (*Runner, error) {
-	r := &Runner{dir: dir, reaper: reaper.New(), logf: logf, containers: make(map[string]*Container)}
+	r := &Runner{dir: dir, reaper: reaper.New(), logf: logf, groups: cgroup.NewPool(cgroup.Root), containers: make(map[string]*Container)}
 	for path, fd := range map[string]*int{"/proc": &r.procFD, "/dev/pts": &r.ptsFD, "/proc/self/exe": &r.exeFD} {
 		n, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -121,7 +125,9 @@ func (r *Runner) Remove(c *Container) error {
 	r.containers[c.ID] = nil // its id stays taken until it is gone
 	r.mu.Unlock()
 	defer r.settle(c.ID, nil)
-	return fail(agentproto.ErrSetup, c.destroy())
+	err := c.destroy()
+	r.groups.Fill() // while nobody waits
+	return fail(agentproto.ErrSetup, err)
 }
 
 // killWait bounds the wait of Shutdown for killed processes to be collected.
