@@ -420,25 +420,36 @@ func (s *supervisor) drain(r *run, done <-chan struct{}) {
 
 // shutdown lets the guest write its disks.
 func (s *supervisor) shutdown(ctx context.Context, r *run) {
-	durable := !s.c.Guest.Rootfs.Volatile
+	if s.disposable() {
+		return
+	}
 	limit := s.limits.sync
-	if s.isStopping() || !durable {
+	if s.isStopping() {
 		limit = s.limits.syncStop
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := r.client.Shutdown(ctx, agentproto.ShutdownRequest{Sync: durable}); err != nil {
+	if err := r.client.Shutdown(ctx, agentproto.ShutdownRequest{Sync: true}); err != nil {
 		s.log.Error("shut the guest down; what it had not written yet is lost", "error", err)
 	}
 }
 
+// disposable reports whether nothing the guest has written outlives the machine,
+// which may then go without a word.
+func (s *supervisor) disposable() bool { return s.c.Guest.Rootfs.Volatile }
+
 // endMachine switches the machine off and waits until it is gone.
 func (s *supervisor) endMachine(r *run) {
+	defer func() {
+		r.machine.Kill()
+		<-r.consoleDone
+	}()
+	if s.disposable() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.limits.quit)
 	defer cancel()
 	if err := r.machine.Quit(ctx); err != nil {
 		s.log.Warn("QEMU did not quit and is killed", "error", err)
 	}
-	r.machine.Kill()
-	<-r.consoleDone
 }
