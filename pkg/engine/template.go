@@ -94,6 +94,7 @@ func (e *Engine) ensureTemplate(ctx context.Context, asked container.Machine, ho
 		return t, err
 	}
 	defer draft.Discard()
+	defer e.opts.Timing.Mark("make the machine template")
 	return e.makeTemplate(ctx, asked, host, m, draft)
 }
 
