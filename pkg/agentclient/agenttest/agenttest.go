@@ -80,6 +80,13 @@ func (a *Agent) Serve(conn net.Conn) error {
 	if _, err := conn.Write(p[:]); err != nil {
 		return err
 	}
+	return a.Continue(conn)
+}
+
+// Continue is Serve within a session that was begun before, as that of a machine
+// saved in it is.
+func (a *Agent) Continue(conn net.Conn) error {
+	defer conn.Close()
 	config := yamux.DefaultConfig()
 	config.EnableKeepAlive = false
 	config.MaxStreamWindowSize = agentproto.Window
