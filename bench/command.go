@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,7 +20,8 @@ const commandTimeout = 10 * time.Minute
 type result struct {
 	wall   time.Duration // from before fork until it was waited for
 	cpu    time.Duration // of the process and of the children it waited for
-	stdout string
+	stdout string        // of each the first MiB, without blanks around
+	stderr string
 }
 
 // run runs a command to its end with nothing on standard input. Its output goes to
@@ -58,11 +60,38 @@ func (w *world) runAs(ctx context.Context, env []string, argv ...string) (result
 	if err != nil {
 		return result{}, fmt.Errorf("%s: %w", brief(argv), err)
 	}
-	r := result{wall: e.at.Sub(p.began), cpu: e.cpu, stdout: contents(out)}
+	r := result{wall: e.at.Sub(p.began), cpu: e.cpu, stdout: contents(out), stderr: contents(errs)}
 	if e.status != 0 {
-		return r, fmt.Errorf("%s ended with %s: %s", brief(argv), describe(e), lastLine(contents(errs)))
+		return r, fmt.Errorf("%s ended with %s: %s", brief(argv), describe(e), lastLine(r.stderr))
 	}
+	w.heard(argv, r.stderr)
 	return r, nil
+}
+
+// heard keeps what vpod had to say although it did what it was told, as that it has
+// booted a machine cold after all: a figure with such a run in it is another one.
+func (w *world) heard(argv []string, stderr string) {
+	if argv[0] != w.vpod.argv[0] || slices.Contains(argv, "--timing=json") {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for line := range strings.Lines(stderr) {
+		line = strings.TrimSpace(line)
+		expected := line == "" || strings.HasSuffix(line, ", once") || strings.HasPrefix(line, "machines are emulated")
+		if !expected && len(w.warnings) < 5 && !slices.Contains(w.warnings, line) {
+			w.warnings = append(w.warnings, line)
+		}
+	}
+}
+
+// takeWarnings returns what was heard since the last call.
+func (w *world) takeWarnings() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken := w.warnings
+	w.warnings = nil
+	return taken
 }
 
 // runSettled runs a command and waits until all it has started is gone, too. cpu is

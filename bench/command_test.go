@@ -94,6 +94,24 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
+func TestHeard(t *testing.T) {
+	w := testWorld(t, "printf 'preparing the machine template, once\\nbooted cold\\n' >&2")
+	for range 2 {
+		if _, err := w.run(t.Context(), w.vpod.command("run")...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.run(t.Context(), "sh", "-c", "echo somebody else >&2"); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.takeWarnings(); !slices.Equal(got, []string{"booted cold"}) {
+		t.Errorf("warnings: %q", got)
+	}
+	if got := w.takeWarnings(); len(got) > 0 {
+		t.Errorf("warnings are told twice: %q", got)
+	}
+}
+
 func TestDrain(t *testing.T) {
 	w := testWorld(t, "exit 0")
 	if rate, err := w.drain(t.Context(), 8<<20, []string{"head", "-c", "8388608", "/dev/zero"}); err != nil || rate <= 0 {

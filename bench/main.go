@@ -41,13 +41,14 @@ func main() {
 
 // options are those of the command line.
 type options struct {
-	build, json, only     string
-	quick, markdown, list bool
+	build, json, only, from string
+	quick, markdown, list   bool
 }
 
 func (o *options) addFlags(f *flag.FlagSet) {
 	f.StringVar(&o.build, "build", "build", "measure the vpod in this `directory`")
 	f.StringVar(&o.json, "json", "", "write all samples to this `file`; - prints them in place of the table")
+	f.StringVar(&o.from, "from", "", "measure nothing: print the table of this `file`, which --json has written")
 	f.StringVar(&o.only, "only", "", "measure these alone: `name[,name]`")
 	f.BoolVar(&o.quick, "quick", false, "few runs, small sizes")
 	f.BoolVar(&o.markdown, "markdown", false, "print the table as Markdown")
@@ -74,10 +75,17 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	if o.list {
-		for _, m := range chosen {
+		for _, m := range measurements() {
 			fmt.Fprintf(out, "%-10s %s\n", m.name, strings.ReplaceAll(m.about, "`", ""))
 		}
 		return nil
+	}
+	if o.from != "" {
+		r, err := readReport(o.from, chosen)
+		if err != nil {
+			return err
+		}
+		return r.write(o, out)
 	}
 
 	w, err := newWorld(o.build, o.quick, progress)
@@ -117,6 +125,9 @@ func bench(ctx context.Context, w *world, o options, chosen []measurement, out i
 				rows = []row{{Name: m.name, Title: m.about}}
 			}
 			rows[0].note("not measured: %v", err)
+		}
+		for _, warning := range w.takeWarnings() {
+			rows[0].note("vpod said: %s", warning)
 		}
 		r.Rows = append(r.Rows, rows...)
 		w.say("%s: %s, took %.0f s", m.name, m.about, time.Since(start).Seconds())

@@ -13,30 +13,33 @@ type measurement struct {
 	name  string // for --only
 	about string // what is done and what is warm; one sentence without a full stop
 	run   func(ctx context.Context, w *world) ([]row, error)
+	extra bool // only when it is asked for
 }
 
 // measurements are all of them, in the order of the table.
 func measurements() []measurement {
 	return []measurement{
-		{"run", "a whole `run --rm` of `true`, without a network", measureRun},
-		{"network", "the same with each program's default network", measureNetwork},
-		{"python", "`run --rm` of a Debian image's `python3 -c pass`", measurePython},
-		{"exec", "`exec` of `true` in a running container", measureExec},
-		{"startstop", "`start` and `stop` of an existing container", measureStartStop},
-		{"ps", "`ps --all` with 100 containers, none running", measurePs},
-		{"parallel", "16 `run --detach` at once", measureParallel},
-		{"memory", "memory of idle containers", measureMemory},
-		{"files", "work with files inside a container, by its own clock", measureFiles},
-		{"output", "standard output through an attached `run`", measureOutput},
-		{"pull", "a 200 MB image from a registry on loopback, until a container of it can run", measurePull},
-		{"boards", "starts from a template and cold, on both boards", measureBoards},
+		{name: "run", about: "a whole `run --rm` of `true`, without a network", run: measureRun},
+		{name: "network", about: "the same with each program's default network", run: measureNetwork},
+		{name: "python", about: "`run --rm` of a Debian image's `python3 -c pass`", run: measurePython},
+		{name: "exec", about: "`exec` of `true` in a running container", run: measureExec},
+		{name: "startstop", about: "`start` and `stop` of an existing container", run: measureStartStop},
+		{name: "ps", about: "`ps --all` with 100 containers, none running", run: measurePs},
+		{name: "parallel", about: "16 `run --detach` at once", run: measureParallel},
+		{name: "memory", about: "memory of idle containers", run: measureMemory},
+		{name: "files", about: "work with files inside a container, by its own clock", run: measureFiles},
+		{name: "output", about: "standard output through an attached `run`", run: measureOutput},
+		{name: "pull", about: "a 200 MB image from a registry on loopback, until a container of it can run", run: measurePull},
+		{name: "boards", about: "starts from a template and cold, on both boards", run: measureBoards},
+		{name: "phases", about: "where the time of a `run --rm --network none` goes; only with --only", run: measurePhases, extra: true},
 	}
 }
 
-// choose returns the measurements named in a list with commas; all for "".
+// choose returns the measurements named in a list with commas; for "" all but the
+// extra ones.
 func choose(all []measurement, only string) ([]measurement, error) {
 	if only == "" {
-		return all, nil
+		return slices.DeleteFunc(slices.Clone(all), func(m measurement) bool { return m.extra }), nil
 	}
 	var chosen []measurement
 	for name := range strings.SplitSeq(only, ",") {

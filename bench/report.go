@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -20,6 +21,23 @@ func (r report) writeJSON(out io.Writer) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(r)
+}
+
+// readReport reads what writeJSON wrote; of its rows those of the chosen measurements.
+func readReport(path string, chosen []measurement) (report, error) {
+	var r report
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("read %s: %w", path, err)
+	}
+	r.Rows = slices.DeleteFunc(r.Rows, func(row row) bool {
+		name, _, _ := strings.Cut(row.Name, "/")
+		return !slices.ContainsFunc(chosen, func(m measurement) bool { return m.name == name })
+	})
+	return r, nil
 }
 
 // writeText prints a table for a terminal, with the notes below it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -85,6 +86,22 @@ func TestMarkdown(t *testing.T) {
 	}
 	if out.String() != testMarkdown {
 		t.Errorf("writeMarkdown() =\n%s\nwant\n%s", out.String(), testMarkdown)
+	}
+}
+
+func TestReadReport(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.json")
+	var out, progress strings.Builder
+	if err := testReport().write(options{json: path}, &out); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := run(t.Context(), []string{"--from", path, "--markdown"}, &out, &progress); err != nil || out.String() != testMarkdown {
+		t.Errorf("--from prints, with %v,\n%s\nwant\n%s", err, out.String(), testMarkdown)
+	}
+	out.Reset()
+	if err := run(t.Context(), []string{"--from", path, "--markdown", "--only", "memory"}, &out, &progress); err != nil || strings.Contains(out.String(), "read") || !strings.Contains(out.String(), "| memory |") {
+		t.Errorf("--from with --only prints, with %v,\n%s", err, out.String())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,9 @@ type world struct {
 	images   map[string]string
 	registry *registry
 	standing []task // descendants that are meant to stay
+
+	mu       sync.Mutex
+	warnings []string // see heard
 }
 
 // newWorld prepares both programs' directories. It starts nothing.
