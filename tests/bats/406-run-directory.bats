@@ -14,8 +14,9 @@ other_login() {
 }
 
 @test "the run directory goes: the container is still seen, reached and stopped" {
-	run_vpod run --detach --name r --network none $IMAGE sh -c 'echo up; echo x >> /runs; exec sleep 1000'
+	run_vpod run --detach --name r --network none $IMAGE sh -c 'echo x >> /runs; echo up; exec sleep 1000'
 	qemu=$(inspect_field r '{{.State.Pid}}')
+	wait_until 60 log_has r up
 	start_vpod attach r
 	sleep 0.5
 	rm -rf "$T/r/vpod"
@@ -35,7 +36,8 @@ other_login() {
 	has_state r exited
 	wait_until 10 is_gone "$qemu"
 	run_vpod start r
-	wait_until 60 log_has r up
+	up_twice() { [ "$(vpod logs r | grep -c up)" = 2 ]; }
+	wait_until 60 up_twice
 	run_vpod exec r cat /runs
 	assert "$output" = $'x\nx' "the disk is that of before"
 	run_vpod rm --force --time 0 r
