@@ -132,6 +132,20 @@ func (app *App) end(ctx context.Context, err error) int {
 	return code
 }
 
+// commonHint is what to do about errors that mean the same whichever verb meets
+// them; the engine's own hints go before.
+func commonHint(err error) string {
+	switch {
+	case errors.Is(err, engine.ErrNoContainer):
+		return "`vpod ps --all` lists the containers there are"
+	case errors.Is(err, engine.ErrImageInUse):
+		return "remove the containers first; `vpod rmi --force` removes vpod's own with the image"
+	case errors.Is(err, engine.ErrNoImage):
+		return "`vpod images` lists the images there are, `vpod pull` fetches others"
+	}
+	return ""
+}
+
 // printError prints one error, and below it what to do about it. That a command
 // was interrupted is no news to who did it.
 func (app *App) printError(ctx context.Context, err error) {
@@ -139,7 +153,7 @@ func (app *App) printError(ctx context.Context, err error) {
 	if errors.As(context.Cause(ctx), &interrupted) && (errors.Is(err, context.Canceled) || errors.As(err, &interrupted)) {
 		return
 	}
-	text, hint := err.Error(), ""
+	text, hint := err.Error(), commonHint(err)
 	var hinted *engine.HintError
 	if errors.As(err, &hinted) {
 		hint = hinted.Hint

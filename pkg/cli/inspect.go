@@ -186,7 +186,7 @@ func (app *App) inspectOne(ctx context.Context, f *inspectFlags, name string) (a
 	}
 	img, err := eng.InspectImage(ctx, name)
 	if f.kind == inspectAll && errors.Is(err, engine.ErrNoImage) {
-		return nil, fmt.Errorf("no such object: %q", name)
+		return nil, withHint(fmt.Errorf("no such object: %q", name), "`vpod ps --all` lists the containers there are, `vpod images` the images")
 	}
 	return img, err
 }

@@ -38,7 +38,7 @@ func TestInspect(t *testing.T) {
 		{"both", "inspect -f {{.Id}} c i", 0, "c-id\ni-id\n", "", 1},
 		{"a name of both", "inspect -f {{.Id}} both", 0, "c-id\n", "", 0},
 		{"a name of both, as image", "inspect -t image -f {{.Id}} both", 0, "i-id\n", "", 1},
-		{"nothing of the name", "inspect nosuch", 125, "[]\n", "Error: no such object: \"nosuch\"\n", 1},
+		{"nothing of the name", "inspect nosuch", 125, "[]\n", "Error: no such object: \"nosuch\"\nHint: `vpod ps --all`", 1},
 		{"one missing", "inspect -f {{.ID}} c nosuch", 125, "c-id\n", "Error: no such object: \"nosuch\"\n", 1},
 		{"no container", "container inspect i", 125, "[]\n", "Error: no such container: i\n", 0},
 		{"no image", "image inspect c", 125, "[]\n", "Error: image not known: c\n", 1},

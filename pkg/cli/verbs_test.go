@@ -111,11 +111,11 @@ func TestResults(t *testing.T) {
 	}{
 		{"names as typed", []string{"stop", "a", "b"}, []engine.Result{{Input: "a", ID: "1"}, {Input: "b", ID: "2"}}, 0, "a\nb\n", ""},
 		{"ids", []string{"stop", "-a"}, []engine.Result{{ID: "1"}}, 0, "1\n", ""},
-		{"one missing", []string{"stop", "a", "b"}, []engine.Result{{Input: "a", Err: noContainer("a")}, {Input: "b"}}, 125, "b\n", "Error: no such container: a\n"},
-		{"rm of a missing one", []string{"rm", "a", "b"}, []engine.Result{{Input: "a", Err: noContainer("a")}, {Input: "b"}}, 1, "b\n", "Error: no such container: a\n"},
+		{"one missing", []string{"stop", "a", "b"}, []engine.Result{{Input: "a", Err: noContainer("a")}, {Input: "b"}}, 125, "b\n", "Error: no such container: a\nHint: `vpod ps --all` lists the containers there are\n"},
+		{"rm of a missing one", []string{"rm", "a", "b"}, []engine.Result{{Input: "a", Err: noContainer("a")}, {Input: "b"}}, 1, "b\n", "Error: no such container: a\nHint: `vpod ps --all` lists the containers there are\n"},
 		{"rm of one that runs", []string{"rm", "c"}, []engine.Result{{Input: "c", Err: running}}, 2, "", "Error: cannot remove container c: it is running\n"},
-		{"rm of one that runs and a missing one", []string{"rm", "a", "c"}, []engine.Result{{Err: noContainer("a")}, {Err: running}}, 2, "", "Error: no such container: a\nError: cannot remove container c: it is running\n"},
-		{"rm that fails", []string{"rm", "a", "b"}, []engine.Result{{Err: noContainer("a")}, {Err: other}}, 125, "", "Error: no such container: a\nError: disk on fire\n"},
+		{"rm of one that runs and a missing one", []string{"rm", "a", "c"}, []engine.Result{{Err: noContainer("a")}, {Err: running}}, 2, "", "Error: no such container: a\nHint: `vpod ps --all` lists the containers there are\nError: cannot remove container c: it is running\n"},
+		{"rm that fails", []string{"rm", "a", "b"}, []engine.Result{{Err: noContainer("a")}, {Err: other}}, 125, "", "Error: no such container: a\nHint: `vpod ps --all` lists the containers there are\nError: disk on fire\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -146,7 +146,7 @@ func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveIm
 		All:              opts.All,
 		Ignore:           opts.Ignore,
 		NoPrune:          opts.NoPrune,
-		InUse:            e.holders,
+		InUse:            e.holderNames,
 		RemoveContainers: e.removeHolders,
 	})
 	disks, diskErr := e.PruneDisks(ctx)
@@ -208,6 +208,29 @@ func (e *Engine) holders(ctx context.Context, imageID string) ([]string, error) 
 		}
 	}
 	return ids, nil
+}
+
+// holderNames are the names of the containers made from an image.
+func (e *Engine) holderNames(ctx context.Context, imageID string) ([]string, error) {
+	held, err := e.holders(ctx, imageID)
+	if err != nil {
+		return nil, err
+	}
+	db, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(held))
+	for _, id := range held {
+		c, err := db.Get(ctx, id)
+		switch {
+		case err == nil:
+			names = append(names, c.Spec.Name)
+		case !errors.Is(err, errNoContainer): // it went just now
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // removeHolders removes the containers made from an image.

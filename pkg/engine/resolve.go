@@ -11,6 +11,7 @@ import (
 
 	"github.com/containers/common/pkg/capabilities"
 	"github.com/containers/common/pkg/signal"
+	"github.com/docker/go-units"
 
 	"vpod/pkg/config"
 	"vpod/pkg/container"
@@ -145,7 +146,7 @@ func resolveMachine(spec *container.Spec) error {
 		m.Board = config.Board
 	}
 	if least := qemu.LeastMemoryBytes(qemu.Board(m.Board)); m.MemoryBytes < least {
-		return fmt.Errorf("--memory %d MiB is too small for a machine: the least that works is %dm, for the guest's kernel needs memory too", m.MemoryBytes>>20, least>>20)
+		return fmt.Errorf("--memory %s is too small for a machine: the least that works is %dm, for the guest's kernel needs memory too", units.BytesSize(float64(m.MemoryBytes)), least>>20)
 	}
 	// QEMU and the guest count in pages; a whole MiB keeps both content.
 	m.MemoryBytes = (m.MemoryBytes + 1<<20 - 1) &^ (1<<20 - 1)

@@ -39,6 +39,7 @@ type monitorProcess struct {
 	pid    int
 	report *net.UnixConn
 	lines  *bufio.Reader
+	log    string       // path of its own log
 	notice func(string) // tells the user something
 	timing *timing.Recorder
 }
@@ -84,6 +85,7 @@ func spawnMonitor(files paths.Container, lock *os.File, opts Options) (*monitorP
 		pid:    pid,
 		report: conn.(*net.UnixConn),
 		lines:  bufio.NewReaderSize(conn, 4096),
+		log:    files.MonitorLog(),
 		notice: opts.Notice,
 		timing: opts.Timing,
 	}, nil
@@ -109,7 +111,7 @@ func (m *monitorProcess) await(ctx context.Context, event, name string) error {
 			return fmt.Errorf("start container %s: %w", name, ctx.Err())
 		}
 		if err != nil {
-			return fmt.Errorf("start container %s: its monitor ended without a word (%w); see its monitor.log", name, err)
+			return fmt.Errorf("start container %s: its monitor ended without a word (%w); its log is %s", name, err, m.log)
 		}
 		var r monitor.Report
 		if err := json.Unmarshal(line, &r); err != nil {

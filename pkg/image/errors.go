@@ -80,7 +80,7 @@ func explain(err error) error {
 	case errors.Is(err, storage.ErrImageUsedByContainer):
 		return asKind(ErrInUse, err)
 	case errors.As(err, &requireTo):
-		return asKind(ErrRejected, err)
+		return hint(ErrRejected, "policy.json(5) says which images are accepted")
 	case errors.As(err, &login), errors.Is(err, docker.ErrTooManyRequests):
 		return hint(ErrLogin, "log in with `podman login`, or give --creds or --authfile")
 	case errors.Is(err, http.ErrSchemeMismatch):

@@ -156,14 +156,14 @@ func (r *remover) release(ctx context.Context, image *libimage.Image) error {
 		return err
 	}
 	if len(users.foreign) > 0 {
-		return asKind(ErrInUse, fmt.Errorf("image %s is used by a container of another tool (%s): remove that with Podman or Buildah first (`podman ps --all --external` shows it)",
-			shortID(image.ID()), strings.Join(users.foreign, ", ")))
+		return asKind(ErrInUse, fmt.Errorf("image %s is in use by a container of another tool (%s): remove that with Podman or Buildah (`podman ps --all --external` shows it)",
+			shownName(image), strings.Join(users.foreign, ", ")))
 	}
 	if len(users.ours) == 0 {
 		return nil
 	}
 	if !r.opts.Force {
-		return asKind(ErrInUse, fmt.Errorf("image used by %s: image is in use by a container: remove the container first, or use --force to remove both", strings.Join(users.ours, ", ")))
+		return asKind(ErrInUse, fmt.Errorf("image %s used by %s: image is in use by a container", shownName(image), strings.Join(users.ours, ", ")))
 	}
 	if r.opts.RemoveContainers != nil {
 		if err := r.opts.RemoveContainers(ctx, image.ID()); err != nil {
@@ -203,6 +203,14 @@ func (r *remover) users(ctx context.Context, imageID string) (users, error) {
 		}
 	}
 	return u, nil
+}
+
+// shownName is how people know an image: by name, or by id when it has none.
+func shownName(image *libimage.Image) string {
+	if names := image.Names(); len(names) > 0 {
+		return names[0]
+	}
+	return shortID(image.ID())
 }
 
 func foreignName(c storage.Container) string {

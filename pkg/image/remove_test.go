@@ -70,7 +70,7 @@ func TestRemoveUsed(t *testing.T) {
 	if !errors.Is(err, ErrInUse) || len(got) != 0 {
 		t.Errorf("Remove of a used image = %v, %v", got, err)
 	}
-	wantErr(t, err, "image used by 0123456789ab")
+	wantErr(t, err, "used by 0123456789ab: image is in use by a container")
 	if _, err := s.Remove(t.Context(), nil, RemoveOptions{All: true, InUse: opts.InUse}); !errors.Is(err, ErrInUse) {
 		t.Errorf("Remove of all: %v", err)
 	}

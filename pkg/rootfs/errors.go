@@ -26,7 +26,7 @@ func (e *NoSpaceError) Error() string {
 	if e.NeedBytes > 0 {
 		msg += fmt.Sprintf(": it needs about %s, %s are free", sizeText(e.NeedBytes), sizeText(e.FreeBytes))
 	}
-	return msg
+	return msg + "; free some space, for example with `vpod rm` or `vpod image prune`"
 }
 
 // Is makes errors.Is(err, syscall.ENOSPC) hold.
