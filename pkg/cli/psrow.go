@@ -194,6 +194,7 @@ func (r psRow) Labels() labelMap     { return r.psEntry.Labels }
 func (r psRow) RunningFor() string   { return r.psEntry.CreatedAt }
 func (r psRow) CreatedHuman() string { return r.psEntry.CreatedAt }
 func (r psRow) CreatedAt() string    { return r.created.String() }
+func (r psRow) Created() string      { return r.created.String() }
 func (r psRow) Names() string        { return strings.Join(r.psEntry.Names, ",") }
 func (r psRow) Networks() string     { return strings.Join(r.psEntry.Networks, ",") }
 

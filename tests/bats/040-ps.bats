@@ -135,6 +135,7 @@ filtered() { # FILTERS | NAMES
 		{{.Labels}}            | kind[:=]runs
 		{{.RunningFor}}        | ago$
 		{{.CreatedAt}}         | ^20[0-9]{2}-
+		{{.Created}}           | ^20[0-9]{2}-
 		{{.Pid}}               | ^[0-9]+$
 		{{.ExitCode}}          | ^0$
 		{{json .State}}        | ^"running"$
