@@ -306,7 +306,7 @@ func TestCreateRefusesBadValues(t *testing.T) {
 		{"--sysctl foo", `--sysctl "foo"`},
 		{"--network host", "--network host: the container's machine has a network stack of its own"},
 		{"--network container:x", "--network container:x"},
-		{"--network bridge", "bridges are not there yet"},
+		{"--network bridge", "vpod makes no bridges"},
 		{"--network pasta:-t,auto", "--network pasta:-t,auto"},
 		{"--network mynet", "networks with names"},
 		{"--network none --network user", "name one"},

@@ -42,7 +42,7 @@ func (f *networkFlags) apply(spec *container.Spec, in surroundings) error {
 	n := &spec.Network
 	n.Mode = container.NetworkUser
 	if len(f.network) > 1 {
-		return errors.New("--network: several networks at once are not there yet; name one")
+		return errors.New("--network: a machine has one network interface; name one network")
 	}
 	for _, mode := range f.network {
 		var err error
@@ -79,11 +79,11 @@ func parseNetwork(mode string) (container.NetworkMode, error) {
 	case "container", "ns":
 		return "", withHint(errors.New("a network namespace of the host cannot be joined from another kernel"), "use --network user, and --publish")
 	case "bridge", "private":
-		return "", withHint(errors.New("bridges are not there yet"), "leave the option out: the default reaches the outside, and --publish lets the outside in")
+		return "", withHint(errors.New("vpod makes no bridges: each machine has user-mode networking of its own"), "leave the option out: the default reaches the outside, and --publish lets the outside in")
 	case "pasta", "slirp4netns":
 		return "", withHint(errors.New("vpod chooses the helper itself: passt where it is installed, else QEMU's own"), "use --network user, which is the default")
 	}
-	return "", withHint(errors.New("networks with names are not there yet"), "use --network user, the default, or --network none")
+	return "", withHint(errors.New("vpod has no networks with names"), "use --network user, the default, or --network none")
 }
 
 func (f *networkFlags) applyPorts(n *container.Network) error {

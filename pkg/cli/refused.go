@@ -29,25 +29,26 @@ var (
 func refusals() []refusal {
 	return []refusal{
 		// Files of the host.
-		{[]string{"volume", "v", "mount", "volumes-from"}, creating, "sharing directories and volumes with the machine is not there yet", "for scratch space use --tmpfs; data goes in and out through standard input and output"},
+		{[]string{"volume", "v", "mount", "volumes-from"}, creating, "the machine sees no files of the host: vpod has no volumes and shares no directories", "for scratch space use --tmpfs; bring data in with the image (`buildah copy`), or through standard input, as `tar c . | vpod exec -i CONTAINER tar x`"},
 		{[]string{"image-volume"}, creating, "volumes of the image live on the container's own disk, and go with it", "leave the option out"},
 		{[]string{"rootfs"}, creating, "a container's root file system comes from an image", "make one first, as with `buildah from scratch`"},
 		{[]string{"chrootdirs"}, creating, "it serves bind mounts of the host, which vpod has none of", "leave the option out"},
-		{[]string{"secret"}, creating, "secrets are not there yet", "give the value with --env-file, or on standard input"},
+		{[]string{"secret"}, creating, "vpod keeps no secrets", "give the value with --env-file, or on standard input"},
 		{[]string{"preserve-fds"}, nil, "descriptors of the host cannot be passed into a virtual machine", "use standard input and output with -i"},
+		{[]string{"read-only-tmpfs"}, creating, "with --read-only, /run, /tmp and /var/tmp always are temporary file systems", "leave the option out"},
 		{[]string{"overlay"}, creating, "the writable layer is always an overlay on the container's own disk", "leave the option out"},
 
 		// Namespaces: the machine is the boundary.
 		{[]string{"pid", "ipc", "uts", "cgroupns"}, creating, "a container has its own kernel, so there is no namespace of the host or of another container to join", "leave the option out: each container has its own"},
 		{[]string{"userns", "uidmap", "gidmap", "subuidname", "subgidname"}, creating, "ids in the container are those of its own kernel and map to none of the host's", "leave the option out"},
 		{[]string{"hostuser", "passwd", "passwd-entry"}, creating, "users of the host are not added to the container", "use --user with a number, or a name of the image"},
-		{[]string{"pod", "pod-id-file"}, creating, "pods are not there yet", ""},
-		{[]string{"requires"}, creating, "dependencies between containers are not there yet", "start the containers in order"},
-		{[]string{"systemd", "sdnotify"}, creating, "systemd mode and sd-notify are not there yet", ""},
+		{[]string{"pod", "pod-id-file", "init-ctr"}, creating, "vpod has no pods: a machine holds one container", "let containers reach one another through published ports of the host"},
+		{[]string{"requires"}, creating, "vpod keeps no dependencies between containers", "start the containers in order"},
+		{[]string{"systemd", "sdnotify"}, creating, "vpod prepares a container for no service manager, and the host's cannot be notified from another kernel", "leave the option out"},
 
 		// Devices and the host's hardware.
-		{[]string{"device", "device-cgroup-rule"}, creating, "the container sees the devices of its machine, not the host's", ""},
-		{[]string{"gpus"}, creating, "passing a GPU to the machine is not there yet", ""},
+		{[]string{"device", "device-cgroup-rule"}, creating, "the container sees the devices of its machine, not the host's", "leave the option out; --privileged gives it all devices of the machine"},
+		{[]string{"gpus"}, creating, "the machine has no GPU, and gets none of the host's", "leave the option out"},
 		{[]string{"personality"}, creating, "the guest's kernel runs the container in its own personality", "leave the option out"},
 
 		// Limits of the host's cgroups.
@@ -55,29 +56,29 @@ func refusals() []refusal {
 		{[]string{"memory-swap", "memory-swappiness", "memory-reservation"}, creating, "the machine has the memory that --memory says and no swap", "use --memory"},
 		{[]string{"oom-kill-disable", "oom-score-adj"}, creating, "memory ends at the machine's edge; the host's OOM killer sees one QEMU process", "give the machine more with --memory"},
 		{[]string{"cpu-period", "cpu-quota", "cpu-shares", "c", "cpu-rt-period", "cpu-rt-runtime"}, creating, "the machine's share of the host's processors is set as a whole", "use --cpus, which takes fractions"},
-		{[]string{"cpuset-cpus", "cpuset-mems"}, creating, "pinning the machine to processors of the host is not there yet", "start vpod under `taskset`: the machine inherits it"},
-		{[]string{"blkio-weight", "blkio-weight-device", "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops"}, creating, "block device limits of the host are not there yet", ""},
+		{[]string{"cpuset-cpus", "cpuset-mems"}, creating, "the machine is not pinned to processors of the host by vpod", "start vpod under `taskset`: the machine inherits it"},
+		{[]string{"blkio-weight", "blkio-weight-device", "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops"}, creating, "the container's disk is a file of the host, whose use vpod does not limit", "start vpod in a cgroup with such limits, as by systemd-run(1): the machine stays in it"},
 
 		// Network.
-		{[]string{"ip", "ip6", "mac-address", "network-alias", "link-local-ip"}, creating, "addresses are those of user-mode networking; networks with names and fixed addresses are not there yet", "reach the container through --publish"},
+		{[]string{"ip", "ip6", "mac-address", "network-alias", "link-local-ip"}, creating, "addresses are those of user-mode networking, the same in every machine", "reach the container through --publish"},
 		{[]string{"publish-all", "P", "expose"}, creating, "only the ports named by --publish are published", "use --publish HOST:CONTAINER"},
 		{[]string{"http-proxy"}, creating, "proxy settings of the host are never passed on by themselves", "use --env http_proxy, --env https_proxy and --env no_proxy"},
 
 		// Environment and start-up.
 		{[]string{"env-host"}, creating, "the option is spelled differently", "use --env '*', or --env 'PREFIX*'"},
-		{[]string{"env-merge", "unsetenv", "unsetenv-all"}, creating, "changing the image's variables by rule is not there yet", "set them with --env"},
+		{[]string{"env-merge", "unsetenv", "unsetenv-all"}, creating, "variables of the image can be replaced, not edited or removed", "set them with --env, or run the command under `env -u NAME`"},
 		{[]string{"init-path"}, creating, "the init of --init is part of the guest's agent", "use --init alone"},
 		{[]string{"seccomp-policy"}, creating, "the profile is the default one or that of --security-opt seccomp=", "use --security-opt"},
 		{[]string{"runtime"}, creating, "the container runs in a machine, without an OCI runtime", "leave the option out"},
 		{[]string{"conmon-pidfile", "pidfile"}, creating, "there is no conmon, and the process id belongs to another kernel", "use `vpod inspect --format '{{.State.Pid}}'` for QEMU's"},
-		{[]string{"health-cmd", "health-interval", "health-on-failure", "health-retries", "health-start-period", "health-timeout", "no-healthcheck", "health-startup-cmd"}, creating, "health checks are not run yet", ""},
+		{[]string{"health-cmd", "health-interval", "health-on-failure", "health-retries", "health-start-period", "health-timeout", "no-healthcheck", "health-startup-cmd"}, creating, "vpod runs no health checks", "run the check with `vpod exec`, from a timer"},
 		{[]string{"rmi"}, creating, "the image is kept", "remove it with `vpod rmi` afterwards"},
 		{[]string{"disable-content-trust"}, nil, "it has no meaning outside Docker: signatures are checked as policy.json says", "leave the option out"},
 		{[]string{"creds", "cert-dir"}, creating, "it belongs to `vpod pull`", "pull the image first"},
 		{[]string{"attach", "a", "detach", "d", "detach-keys", "sig-proxy"}, onlyMake, "create starts nothing", "give it to `vpod run` or `vpod start`"},
 
 		// Other verbs.
-		{[]string{"all-tags"}, []string{"pull"}, "pulling every tag of a repository at once is not there", "name the tags"},
+		{[]string{"all-tags", "a"}, []string{"pull"}, "a pull fetches the images it is given, not all of a repository", "name the tags; `skopeo list-tags` lists them"},
 		{[]string{"depend"}, []string{"rm"}, "containers do not depend on one another", "leave the option out"},
 		{[]string{"ns", "namespace", "pod", "p"}, []string{"ps", "ls", "list"}, "there are no namespaces of the host and no pods to show", ""},
 		{[]string{"external", "sync"}, []string{"ps", "ls", "list", "exists", "prune"}, "vpod shows its own containers only, always in their true state", "leave the option out"},
@@ -85,6 +86,8 @@ func refusals() []refusal {
 		{[]string{"history", "tree"}, []string{"images", "ls", "list"}, "earlier names of images are not kept", ""},
 		{[]string{"uncompressed"}, []string{"save"}, "layers are saved as the format asks", "leave the option out"},
 		{[]string{"debug"}, []string{"info"}, "the option's name is --log-level debug", "use `vpod --log-level debug info`"},
+		{[]string{"r", "c", "ssh"}, []string{"vpod"}, "there is no service to connect to: vpod works on this machine", "use ssh"},
+		{[]string{"namespace", "network-config-dir", "runtime", "runtime-flag", "storage-opt"}, []string{"vpod"}, "vpod has nothing of the kind to choose", "leave the option out; the image store follows storage.conf"},
 		{[]string{"remote", "url", "connection", "identity"}, nil, "there is no service to connect to: vpod works on this machine", "use ssh"},
 		{[]string{"storage-driver", "cgroup-manager", "conmon", "network-cmd-path", "hooks-dir", "events-backend", "tmpdir", "volumepath", "transient-store", "noout", "syslog", "module"}, nil, "vpod has nothing of the kind to choose", "leave the option out; the image store follows storage.conf"},
 	}
@@ -110,4 +113,51 @@ func withHint(err error, hint string) error {
 		return err
 	}
 	return &engine.HintError{Err: err, Hint: hint}
+}
+
+// refusedCommand is why a command that Podman has is not there, and what to use
+// in its place. It holds for groups, too: `container cp` as `cp`.
+type refusedCommand struct {
+	names  []string
+	reason string
+	hint   string
+}
+
+// refusedCommands is the table behind the error for each such command. One that
+// vpod has is never looked up here.
+func refusedCommands() []refusedCommand {
+	return []refusedCommand{
+		{[]string{"build"}, "vpod makes no images", "use `buildah build` or `podman build`: vpod sees what they build at once"},
+		{[]string{"commit", "import", "manifest"}, "vpod makes no images", "use `buildah` or `podman`: vpod sees what they make at once"},
+		{[]string{"login", "logout"}, "credentials are kept by other tools", "use `podman login`, `buildah login` or `skopeo login`: vpod reads what they write"},
+		{[]string{"push", "search", "history", "tree", "sign", "trust", "scp"}, "vpod runs images and does not publish or explore them", "use `podman`, `buildah` or `skopeo`: the images are the same"},
+		{[]string{"cp", "diff", "export", "mount", "unmount", "umount"}, "the container's files are its machine's alone while it is there, and the host never reads its disk", "with the container running: `vpod exec CONTAINER tar c DIR`, and `vpod exec -i CONTAINER tar x` the other way"},
+		{[]string{"top"}, "the processes are another kernel's", "use `vpod exec CONTAINER ps`"},
+		{[]string{"stats"}, "the container's use is another kernel's to count", "use `vpod exec CONTAINER top -b -n 1`, or look at QEMU, whose process id `vpod inspect --format '{{.State.Pid}}'` prints"},
+		{[]string{"port"}, "published ports are shown with the container", "use `vpod ps`, or `vpod inspect --format '{{json .NetworkSettings.Ports}}'`"},
+		{[]string{"events"}, "vpod has no daemon and keeps no events", "use `vpod wait` for the end of containers, and `vpod ps` for what there is"},
+		{[]string{"healthcheck"}, "vpod runs no health checks", "run the check with `vpod exec`"},
+		{[]string{"pause", "unpause", "checkpoint", "restore"}, "machines are not paused or saved", "use `vpod stop` and `vpod start`: the container keeps its disk"},
+		{[]string{"rename", "update", "clone"}, "what a container was made with does not change", "create another, with --replace in the place of the first"},
+		{[]string{"init", "cleanup"}, "a machine is made ready when the container starts, and goes when it ends", "use `vpod start`"},
+		{[]string{"runlabel"}, "vpod does not run commands that an image brings for the host", "use `vpod inspect` to see the label"},
+		{[]string{"network"}, "vpod has no networks to manage: each machine has one of its own", "use --network and --publish of `vpod run`"},
+		{[]string{"volume", "secret"}, "vpod keeps nothing but images and containers", "data in the container lasts as long as that; for values use --env-file"},
+		{[]string{"pod", "kube", "play", "generate"}, "vpod has no pods: a machine holds one container", "run the containers one by one"},
+		{[]string{"machine"}, "vpod needs no machine beforehand: each container gets its own", "use `vpod run`"},
+		{[]string{"auto-update"}, "vpod has no daemon that would look for newer images", "use `vpod run --pull newer --replace`"},
+		{[]string{"unshare"}, "images are in the same user namespace as Podman's", "use `podman unshare` or `buildah unshare`"},
+		{[]string{"connection", "service"}, "there is no service to connect to: vpod works on this machine", "use ssh"},
+		{[]string{"migrate", "renumber", "reset", "df"}, "vpod keeps its state in one directory", "`vpod info` names it, `vpod ps --all --size` shows what containers take, `vpod images` what images do"},
+	}
+}
+
+// refusedVerb looks up a command that does not exist.
+func refusedVerb(name string) (refusedCommand, bool) {
+	for _, r := range refusedCommands() {
+		if slices.Contains(r.names, name) {
+			return r, true
+		}
+	}
+	return refusedCommand{}, false
 }

@@ -116,6 +116,9 @@ func refuseUnknownCommand(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("missing command '%s COMMAND'", cmd.CommandPath())
 	}
 	msg := fmt.Sprintf("unrecognized command `%s %s`", cmd.CommandPath(), args[0])
+	if r, ok := refusedVerb(args[0]); ok {
+		return withHint(fmt.Errorf("%s: %s", msg, r.reason), r.hint)
+	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		msg += fmt.Sprintf("; did you mean %s?", strings.Join(near, ", "))
 	}

@@ -27,7 +27,7 @@ type startFlags struct {
 
 func (f *startFlags) addFlags(flags *pflag.FlagSet) {
 	f.attachFlags.addFlags(flags)
-	f.selectionFlags.addFlags(flags, "Start", selectAll|selectLatest|selectFilter)
+	f.selectionFlags.addFlags(flags, "Start", selectAll|selectLatest|selectFilter|shortFilter)
 	flags.BoolVarP(&f.attach, "attach", "a", false, "Attach to the container's output and wait for its end")
 	flags.BoolVarP(&f.interactive, "interactive", "i", false, "Attach to the container's input, too")
 }
