@@ -80,6 +80,7 @@ func (w *world) prepare(ctx context.Context) (environment, error) {
 	}
 	e.Vpod = version.stdout
 	e.QEMU = w.firstLine(ctx, "qemu-system-x86_64", "--version")
+	e.QEMU, _, _ = strings.Cut(strings.Replace(e.QEMU, " emulator version", "", 1), " (") // without the packager's
 
 	if err := w.findPodman(ctx); err != nil {
 		return e, err
@@ -136,7 +137,7 @@ func (e environment) lines() []string {
 		start = "started from templates"
 	}
 	lines := []string{
-		fmt.Sprintf("vpod %s, %s: %s, board %s, guest kernel %s, %s.", e.Vpod, strings.TrimSpace(e.QEMU), how, e.Board, e.GuestKernel, start),
+		fmt.Sprintf("vpod %s, %s: %s, board %s, guest kernel %s, %s.", e.Vpod, e.QEMU, how, e.Board, e.GuestKernel, start),
 	}
 	if e.NoPodman != "" {
 		lines = append(lines, strings.TrimSuffix(e.NoPodman, ".")+": vpod's figures alone.")
