@@ -88,14 +88,20 @@ func (e *Engine) ensureTemplate(ctx context.Context, asked container.Machine, ho
 	if !errors.Is(err, template.ErrNone) {
 		return t, err
 	}
-	e.opts.Notice("preparing the machine template, once")
 	draft, err := store.New(key)
 	if err != nil {
 		return t, err
 	}
 	defer draft.Discard()
+	if err := rootfs.TemplateSpace(draft.Dir); err != nil {
+		return t, err
+	}
+	e.opts.Notice("preparing the machine template, once")
 	defer e.opts.Timing.Mark("make the machine template")
-	return e.makeTemplate(ctx, asked, host, m, draft)
+	if t, err = e.makeTemplate(ctx, asked, host, m, draft); err != nil && ctx.Err() == nil {
+		err = rootfs.ExplainFull(err, draft.Dir)
+	}
+	return t, err
 }
 
 // makeTemplate boots, warms and saves the machine that m can be started from.

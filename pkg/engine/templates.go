@@ -24,7 +24,7 @@ type Template struct {
 	MemoryBytes int64
 	CPUs        int
 	Network     string   // "user" or "none", as --network
-	ReadOnly    bool     // for containers without a writable layer
+	ReadOnly    bool     // for containers without a writable disk
 	Kernel      string   // path it was booted from
 	KernelArgs  []string // after those the board needs; never nil
 	QEMU        string   // program

@@ -35,6 +35,32 @@ func NewPlaceholders(ctx context.Context, root, scratch string, files map[string
 	return nil
 }
 
+// templateBytes is about what a machine template takes of the disk, and
+// fullBytes what a full disk has left: the rest of a block here and there.
+const (
+	templateBytes = 64 << 20
+	fullBytes     = 1 << 20
+)
+
+// TemplateSpace returns a *NoSpaceError when a template cannot be made in dir for
+// want of space.
+func TemplateSpace(dir string) error {
+	if free, ok := freeBytes(dir); ok && free < templateBytes {
+		return noSpace("making a machine template", dir, templateBytes)
+	}
+	return nil
+}
+
+// ExplainFull turns err, for which a template could not be made in dir, into a
+// *NoSpaceError if the disk is full by now: QEMU, whose memory is a mapped file
+// there, ends by SIGBUS then and says nothing.
+func ExplainFull(err error, dir string) error {
+	if free, ok := freeBytes(dir); ok && free < fullBytes {
+		return noSpace("making a machine template", dir, templateBytes)
+	}
+	return err
+}
+
 // placeholderRoot makes an EROFS file of a tree of its own.
 func placeholderRoot(ctx context.Context, path string, files map[string][]byte) error {
 	mkfs, err := findTool("mkfs.erofs")
