@@ -31,7 +31,21 @@ func Rows() []Row {
 		optional(mount("binfmt_misc", "/proc/sys/fs/binfmt_misc", "binfmt_misc", quiet, "")),
 		{"loopback", false, machine.LoopbackUp},
 		{"resource limits", true, setLimits},
+		{"quiet console", false, quietConsole},
 	}
+}
+
+// consoleLevel lets the kernel's warnings through to the console, and what is worse.
+const consoleLevel = 5
+
+// quietConsole keeps what the kernel says in passing, as of each mount, in its log:
+// the serial console costs an exit of the machine for every character.
+func quietConsole() error {
+	const setLevel = 8 // SYSLOG_ACTION_CONSOLE_LEVEL, syslog(2)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SYSLOG, setLevel, 0, consoleLevel); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // mount returns the row that mounts a file system, making its mount point.

@@ -109,7 +109,9 @@ func (r *Root) mountShare(ctx context.Context, fs agentproto.Rootfs) error {
 func (r *Root) mountScratch(d device.Disk, dir string, volatile bool) error {
 	// noinit_itable: tables that have never been used are not zeroed in the
 	// background; the disk is a sparse file, zero where it was never written.
-	data := "noinit_itable"
+	// no_prefetch_block_bitmaps: nor is a thread started to read all bitmaps of a disk
+	// that is mostly empty.
+	data := "noinit_itable,no_prefetch_block_bitmaps"
 	if volatile {
 		data += ",nobarrier,noauto_da_alloc"
 	}
