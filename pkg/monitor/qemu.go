@@ -285,6 +285,9 @@ func (m *qemuMachine) wait() {
 	}
 	m.spawner.Close()
 	m.channel.Close()
+	// What the guest has printed is read to its end, but nobody waits for a stranger
+	// that has got hold of the other end.
+	_ = m.console.SetReadDeadline(time.Now().Add(time.Second))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.end = m.explain(err)
