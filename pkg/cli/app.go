@@ -124,7 +124,7 @@ func Main(args []string, began Began) int {
 // they do without it, in place of refusing to work.
 func forgetGoneRunDir() {
 	if _, err := os.Stat(os.Getenv("XDG_RUNTIME_DIR")); errors.Is(err, fs.ErrNotExist) {
-		os.Unsetenv("XDG_RUNTIME_DIR")
+		_ = os.Unsetenv("XDG_RUNTIME_DIR") // can only fail for another name
 	}
 }
 

@@ -42,7 +42,7 @@ func refusals() []refusal {
 		{[]string{"pid", "ipc", "uts", "cgroupns"}, creating, "a container has its own kernel, so there is no namespace of the host or of another container to join", "leave the option out: each container has its own"},
 		{[]string{"userns", "uidmap", "gidmap", "subuidname", "subgidname"}, creating, "ids in the container are those of its own kernel and map to none of the host's", "leave the option out"},
 		{[]string{"hostuser", "passwd", "passwd-entry"}, creating, "users of the host are not added to the container", "use --user with a number, or a name of the image"},
-		{[]string{"pod", "pod-id-file", "init-ctr"}, creating, "vpod has no pods: a machine holds one container", "let containers reach one another through published ports of the host"},
+		{[]string{"pod", "pod-id-file", "init-ctr"}, creating, "vpod has no pods: a machine holds one container", "let containers reach one another through published ports, at the host's address: --add-host NAME:host-gateway"},
 		{[]string{"requires"}, creating, "vpod keeps no dependencies between containers", "start the containers in order"},
 		{[]string{"systemd", "sdnotify"}, creating, "vpod prepares a container for no service manager, and the host's cannot be notified from another kernel", "leave the option out"},
 
@@ -137,7 +137,7 @@ func refusedCommands() []refusedCommand {
 		{[]string{"port"}, "published ports are shown with the container", "use `vpod ps`, or `vpod inspect --format '{{json .NetworkSettings.Ports}}'`"},
 		{[]string{"events"}, "vpod has no daemon and keeps no events", "use `vpod wait` for the end of containers, and `vpod ps` for what there is"},
 		{[]string{"healthcheck"}, "vpod runs no health checks", "run the check with `vpod exec`"},
-		{[]string{"pause", "unpause", "checkpoint", "restore"}, "machines are not paused or saved", "use `vpod stop` and `vpod start`: the container keeps its disk"},
+		{[]string{"pause", "unpause", "checkpoint", "restore"}, "containers are not paused, nor saved and restored", "use `vpod stop` and `vpod start`: the container keeps its disk"},
 		{[]string{"rename", "update", "clone"}, "what a container was made with does not change", "create another, with --replace in the place of the first"},
 		{[]string{"init", "cleanup"}, "a machine is made ready when the container starts, and goes when it ends", "use `vpod start`"},
 		{[]string{"runlabel"}, "vpod does not run commands that an image brings for the host", "use `vpod inspect` to see the label"},
