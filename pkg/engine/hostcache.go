@@ -21,6 +21,9 @@ type hostCache struct {
 	BootID string                      `json:"bootID"`
 	TSCkHz int64                       `json:"tscKHz,omitempty"` // rate of the time stamp counter
 	KVM    map[string]qemu.ProbeResult `json:"kvm,omitempty"`    // by kvmKey
+
+	// Protects says whether sidecar.CanProtect; nil when nobody has asked.
+	Protects *bool `json:"protects,omitempty"`
 }
 
 // loadHostCache reads the cache; one of an earlier boot, or damaged, counts as empty.
@@ -34,7 +37,7 @@ func loadHostCache() (*hostCache, error) {
 		_ = json.Unmarshal(b, h) // what cannot be read is found out again
 	}
 	if h.BootID != boot {
-		h.BootID, h.TSCkHz, h.KVM = boot, 0, nil
+		h.BootID, h.TSCkHz, h.KVM, h.Protects = boot, 0, nil, nil
 	}
 	return h, nil
 }

@@ -14,6 +14,7 @@ import (
 	"vpod/pkg/monitor"
 	"vpod/pkg/qemu"
 	"vpod/pkg/rootfs"
+	"vpod/pkg/sidecar"
 	"vpod/pkg/template"
 )
 
@@ -62,6 +63,27 @@ func (e *Engine) chooseTemplate(ctx context.Context, spec container.Spec, host h
 	}
 	e.opts.Notice(fmt.Sprintf("no machine template could be made, machines boot instead: %v", err))
 	return nil
+}
+
+// canProtectMemory reports whether a template's memory can be kept from its copies,
+// which then may give memory back to the host.
+func (e *Engine) canProtectMemory() bool {
+	cache, err := loadHostCache()
+	if err != nil {
+		return false
+	}
+	if cache.Protects == nil {
+		err := sidecar.CanProtect()
+		if err != nil {
+			e.opts.Log.Warn("machines started from templates do not give memory back", "error", err)
+		}
+		can := err == nil
+		cache.Protects = &can
+		if err := cache.save(); err != nil {
+			e.opts.Log.Warn("keep what the host can do", "error", err)
+		}
+	}
+	return *cache.Protects
 }
 
 // ensureTemplate returns the template for starting m, and makes it first when it is

@@ -114,7 +114,19 @@ func startQEMU(ctx context.Context, l *Launch, record *timing.Recorder, log *slo
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	m.process, err = m.spawner.Start(context.WithoutCancel(ctx), sidecar.Command{Name: "QEMU", Path: l.QEMU, Args: args, Files: files.List()})
+	command := sidecar.Command{Name: "QEMU", Path: l.QEMU, Args: args, Files: files.List()}
+	if desc.Incoming != "" {
+		ram, err := os.Open(desc.MemoryPath)
+		if err != nil {
+			return nil, &templateError{err}
+		}
+		defer ram.Close()
+		if desc.MemoryProtected {
+			command.Protect = []*os.File{ram}
+		}
+		command.NoHugePages = true // a machine that uses little of its memory pays for what a huge page adds
+	}
+	m.process, err = m.spawner.Start(context.WithoutCancel(ctx), command)
 	files.Close()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		var pathErr *fs.PathError

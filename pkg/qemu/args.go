@@ -102,8 +102,9 @@ func (m *Machine) addBoard(a *argList) {
 		a.add("-accel", "kvm")
 		a.add("-cpu", "host")
 	case AccelTCG:
-		// Translated code grows up to tb-size MiB for each machine; QEMU's default is 1024.
-		a.add("-accel", "tcg", "thread=multi", "tb-size=256")
+		// Translated code grows up to tb-size MiB for each machine; QEMU's default is 1024. A start takes 28, Python
+		// with what it imports 78.
+		a.add("-accel", "tcg", "thread=multi", "tb-size=128")
 		// Without erms the kernel copies in words: QEMU emulates rep movsb byte by byte (stdio 22 MB, without it 55 MB
 		// in a second of processor time).
 		a.add("-cpu", "max,-erms")

@@ -149,8 +149,10 @@ func (m *Machine) addPlatformDevices(a *argList) {
 	a.add("-device", m.device("virtio-rng", "rng=rng")...)
 
 	if m.hasBalloon() {
-		// Memory the guest has freed goes back to the host by itself.
-		a.add("-device", m.device("virtio-balloon", "id=balloon", "free-page-reporting=on")...)
+		// Memory the guest has freed goes back to the host by itself. It may come back with other content, a
+		// template's: a guest that relies on zeros must not report it, and without page-poison does not.
+		a.add("-device", m.device("virtio-balloon", "id=balloon", "free-page-reporting=on",
+			"page-poison=off")...)
 	}
 	if m.Board == BoardQ35 {
 		// The kernel's panic becomes an event. ISA, found through ACPI: less to probe than the PCI one.
@@ -164,7 +166,7 @@ func (m *Machine) addPlatformDevices(a *argList) {
 	}
 }
 
-// hasBalloon says whether the guest may give memory back. Not when the memory is a file: QEMU 7.2 punches holes into
-// the file then, even through a private mapping, so one clone of a template could wipe the memory of all. A template
-// has the same devices as its clones, so that it has none either.
-func (m *Machine) hasBalloon() bool { return m.MemoryPath == "" }
+// hasBalloon says whether the guest may give memory back. QEMU 7.2 punches holes into a memory file then, even through
+// a private mapping, so that one clone of a template would wipe the memory of all, unless it is kept from that. A
+// template has the same devices as its clones.
+func (m *Machine) hasBalloon() bool { return m.MemoryPath == "" || m.MemoryProtected }

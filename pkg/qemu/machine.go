@@ -46,6 +46,9 @@ type Machine struct {
 	// memfd that vhost-user helpers can map. A Share of kind virtiofs implies it. False with MemoryPath is a
 	// private copy-on-write view of the file.
 	MemoryShared bool `json:"memoryShared,omitempty"`
+	// MemoryProtected says that whoever starts QEMU keeps it from making holes in MemoryPath, or does not mind them
+	// there: only then may the guest of such a machine give memory back.
+	MemoryProtected bool `json:"memoryProtected,omitempty"`
 
 	// Kernel is an ELF vmlinux with a PVH entry, see PrepareKernel. A machine with Incoming needs none: it has booted.
 	Kernel     string   `json:"kernel,omitempty"`
