@@ -62,6 +62,7 @@ type Session struct {
 	guard *guard
 	mux   *yamux.Session
 	hello agentproto.HelloReply
+	clock Clock
 	done  chan struct{}
 	err   error // why; set before done is closed
 }
@@ -80,8 +81,7 @@ func NewSession(ctx context.Context, conn net.Conn) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = New(s).call(ctx, agentproto.Request{Op: agentproto.OpHello},
-		agentproto.HelloRequest{MinVersion: agentproto.MinVersion, MaxVersion: agentproto.Version}, &s.hello)
+	s.hello, s.clock, err = s.greet(ctx)
 	if err == nil && (s.hello.Version < agentproto.MinVersion || s.hello.Version > agentproto.Version) {
 		err = fmt.Errorf("%w: it settled on version %d, offered were %d to %d",
 			ErrProtocol, s.hello.Version, agentproto.MinVersion, agentproto.Version)
@@ -93,6 +93,49 @@ func NewSession(ctx context.Context, conn net.Conn) (*Session, error) {
 	s.hello.Kernel = Printable(s.hello.Kernel, 128)
 	s.hello.Boot = plausibleLaps(s.hello.Boot)
 	return s, nil
+}
+
+// greet exchanges hellos.
+func (s *Session) greet(ctx context.Context) (hello agentproto.HelloReply, clock Clock, err error) {
+	asked := time.Now()
+	err = New(s).call(ctx, agentproto.Request{Op: agentproto.OpHello},
+		agentproto.HelloRequest{MinVersion: agentproto.MinVersion, MaxVersion: agentproto.Version}, &hello)
+	took := time.Since(asked)
+	return hello, Clock{GuestNanos: hello.ClockNanos, Host: asked.Add(took / 2), Error: took / 2}, err
+}
+
+// Clock relates the guest's monotonic clock to the host's time. It is the guest's
+// word, and good for nothing but to be told to it.
+type Clock struct {
+	GuestNanos int64         // what it was
+	Host       time.Time     // at this time
+	Error      time.Duration // at most, either way
+}
+
+// Clock is what the session's hello has told of the guest's clock; the zero value
+// for a session that was continued.
+func (s *Session) Clock() Clock { return s.clock }
+
+// clockTries bounds how often MeasureClock asks; the quickest answer counts.
+const clockTries = 10
+
+// MeasureClock asks for the guest's clock until it is known to within limit, or as
+// well as can be.
+func (s *Session) MeasureClock(ctx context.Context, limit time.Duration) (Clock, error) {
+	best := s.clock
+	for range clockTries {
+		if !best.Host.IsZero() && best.Error <= limit {
+			break
+		}
+		_, c, err := s.greet(ctx)
+		if err != nil {
+			return best, fmt.Errorf("measure the guest's clock: %w", err)
+		}
+		if best.Host.IsZero() || c.Error < best.Error {
+			best = c
+		}
+	}
+	return best, nil
 }
 
 // ContinueSession takes ownership of conn, the agent port of a machine that was

@@ -100,6 +100,38 @@ func TestSessionHello(t *testing.T) {
 	}
 }
 
+func TestClock(t *testing.T) {
+	began := time.Now()
+	asked := 0
+	s := open(t, &agenttest.Agent{ClockNanos: func() int64 {
+		if asked++; asked < 4 {
+			time.Sleep(40 * time.Millisecond) // the first answers are slow
+		}
+		return 1_000_000_000_000 + time.Since(began).Nanoseconds()
+	}})
+	near := func(c agentclient.Clock, limit time.Duration) bool {
+		off := time.Duration(c.GuestNanos-1_000_000_000_000) - c.Host.Sub(began)
+		return off.Abs() <= c.Error+time.Millisecond && c.Error <= limit
+	}
+	if c := s.Clock(); !near(c, time.Minute) || c.Error < 20*time.Millisecond {
+		t.Errorf("by the hello %+v", c)
+	}
+	c, err := s.MeasureClock(deadline(t), 19*time.Millisecond)
+	if err != nil || !near(c, 19*time.Millisecond) {
+		t.Errorf("measured %+v, %v", c, err)
+	}
+	if c, err = s.MeasureClock(deadline(t), 0); err != nil || !near(c, 19*time.Millisecond) {
+		t.Errorf("measured as well as can be %+v, %v", c, err)
+	}
+	if asked < 14 || asked > 16 {
+		t.Errorf("the agent was asked %d times, want four times until it was quick, and then ten", asked)
+	}
+	s.Close()
+	if _, err := s.MeasureClock(deadline(t), 0); !errors.Is(err, agentclient.ErrClosed) {
+		t.Errorf("after Close: %v, want ErrClosed", err)
+	}
+}
+
 func TestBulkIsByteExact(t *testing.T) {
 	const size = 16 << 20
 	a := &agenttest.Agent{Main: echo}

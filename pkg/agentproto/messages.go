@@ -88,6 +88,7 @@ type HelloReply struct {
 	Kernel      string `json:"kernel"`     // uname -r
 	MemoryBytes uint64 `json:"memoryBytes"`
 	CPUs        int    `json:"cpus"`
+	ClockNanos  int64  `json:"clockNanos"`     // the guest's monotonic clock now
 	Boot        []Lap  `json:"boot,omitempty"` // from the guest kernel's start to now; first session alone
 }
 
@@ -115,7 +116,8 @@ type Lap struct {
 
 // Machine is what the guest cannot know by itself.
 type Machine struct {
-	TimeUnixNano int64  `json:"timeUnixNano"` // wall clock to set; 0 leaves it
+	TimeUnixNano int64  `json:"timeUnixNano"`         // wall clock to set; 0 leaves it
+	ClockNanos   int64  `json:"clockNanos,omitempty"` // the guest's monotonic clock when it was that time; 0: it is
 	Entropy      []byte `json:"entropy,omitempty"`
 	Hostname     string `json:"hostname,omitempty"`
 	NICs         []NIC  `json:"nics,omitempty"`

@@ -21,6 +21,9 @@ const (
 	// endGrace is how long the machine gets to end by itself once its channel is
 	// closed: QEMU closes its descriptors before it is gone.
 	endGrace = 2 * time.Second
+	// clockLimit is how exactly a booted guest's clock is to be known. The first
+	// answers of an emulated one take long.
+	clockLimit = 5 * time.Millisecond
 	// entropyBytes go to every guest at its start.
 	entropyBytes = 64
 	// consoleQuoteBytes is how much of the console's end is looked at for an error.
@@ -42,6 +45,7 @@ type run struct {
 	machine machine
 	session *agentclient.Session
 	client  *agentclient.Client
+	clock   agentclient.Clock // of the guest; zero when it goes on from a template
 
 	started  chan struct{} // closed when the first process runs
 	exited   chan struct{} // closed when it has ended, or nobody will ever know
@@ -128,7 +132,10 @@ func (s *supervisor) bootOnce(ctx context.Context) (*run, error) {
 	r.session, err = s.connect(limited, m)
 	s.markBoot(r.session, began)
 	if err == nil {
-		if err = <-ready; err != nil {
+		if r.clock, err = s.readClock(limited, r.session); err == nil {
+			err = <-ready
+		}
+		if err != nil {
 			r.session.Close()
 		}
 	}
@@ -154,6 +161,15 @@ func (s *supervisor) connect(ctx context.Context, m machine) (*agentclient.Sessi
 		return agentclient.ContinueSession(m.Channel(), t.Hello)
 	}
 	return agentclient.NewSession(ctx, m.Channel())
+}
+
+// readClock finds out what the clock of a guest is that has booted. That of one from
+// a template is known when the machine goes on.
+func (s *supervisor) readClock(ctx context.Context, session *agentclient.Session) (agentclient.Clock, error) {
+	if s.launch.Template != nil {
+		return agentclient.Clock{}, nil
+	}
+	return session.MeasureClock(ctx, clockLimit)
 }
 
 // bootFailed ends a machine that did not come up and says why it did not.
@@ -189,6 +205,20 @@ func freshEntropy() ([]byte, error) {
 		return nil, fmt.Errorf("get random bytes: %w", err)
 	}
 	return b, nil
+}
+
+// guestTime is a time that is, and what the guest's monotonic clock was at it; 0 when
+// that is not known. A restored machine's clock went on when the machine did.
+func (r *run) guestTime() (unixNano, clockNanos int64) {
+	clock := r.clock
+	if at := r.machine.Resumed(); !at.IsZero() {
+		clock = agentclient.Clock{GuestNanos: r.session.Hello().ClockNanos, Host: at}
+	}
+	now := time.Now()
+	if clock.GuestNanos == 0 || clock.Host.IsZero() {
+		return now.UnixNano(), 0
+	}
+	return now.UnixNano() - now.Sub(clock.Host).Nanoseconds(), clock.GuestNanos
 }
 
 // endsWithin reports whether a run's first process ends within d.

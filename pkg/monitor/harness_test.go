@@ -38,6 +38,7 @@ type fakeMachine struct {
 	printer *io.PipeWriter
 	ready   error
 	noQuit  bool // ignores Quit
+	resumed time.Time
 
 	once sync.Once
 	done chan struct{}
@@ -47,6 +48,7 @@ type fakeMachine struct {
 func (m *fakeMachine) Channel() net.Conn           { return m.channel }
 func (m *fakeMachine) Console() io.Reader          { return m.console }
 func (m *fakeMachine) Ready(context.Context) error { return m.ready }
+func (m *fakeMachine) Resumed() time.Time          { return m.resumed }
 func (m *fakeMachine) PID() int                    { return 4242 }
 func (m *fakeMachine) Done() <-chan struct{}       { return m.done }
 func (m *fakeMachine) End() machineEnd             { return m.end }

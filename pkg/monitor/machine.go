@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"vpod/pkg/timing"
 )
@@ -19,6 +20,9 @@ type machine interface {
 	Console() io.Reader
 	// Ready waits until the machine's helpers serve; it says why when one does not.
 	Ready(ctx context.Context) error
+	// Resumed is when a restored machine began to run, once it is ready; zero for one
+	// that booted.
+	Resumed() time.Time
 	// PID is the process's id.
 	PID() int
 	// Quit asks the machine to end and waits until it is gone or ctx ends.

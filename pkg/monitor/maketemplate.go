@@ -89,12 +89,21 @@ func makeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (hell
 	case <-ctx.Done():
 		return hello, context.Cause(ctx)
 	}
-	if err := m.save(ctx, o.State); err != nil {
+	clock, err := session.MeasureClock(limited, 0)
+	if err != nil {
 		return hello, err
 	}
+	stopped, err := m.save(ctx, o.State)
+	if err != nil {
+		return hello, err
+	}
+	// Its copies begin at the moment it was stopped: that is when the guest's clock
+	// goes on.
+	hello = session.Hello()
+	hello.ClockNanos = clock.GuestNanos + stopped.Sub(clock.Host).Nanoseconds()
 	ending, cancel := context.WithTimeout(ctx, endGrace)
 	defer cancel()
-	return session.Hello(), m.Quit(ending)
+	return hello, m.Quit(ending)
 }
 
 // awaitAgent waits until the machine has booted. Its error is a *hangError when

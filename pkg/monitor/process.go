@@ -170,7 +170,7 @@ func (w *starterWord) await(ctx context.Context, r *run) error {
 
 // startProcess makes the container and starts its first process.
 func (s *supervisor) startProcess(ctx context.Context, r *run) error {
-	guest, err := s.agentMachine()
+	guest, err := s.agentMachine(r)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type qemuMachine struct {
 	record   *timing.Recorder
 	watching chan struct{} // closed when no more events come
 	restored chan error    // takes how loading a saved state went; nil when the machine boots
+	resumed  time.Time     // when it began to run then; set before restored takes anything
 	done     chan struct{}
 
 	mu       sync.Mutex

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"vpod/pkg/qemu"
 	"vpod/pkg/qmp"
@@ -82,35 +83,66 @@ func (m *qemuMachine) restore(ctx context.Context, stateFD int, events *qmp.Watc
 	if err := m.qmp.Cont(ctx); err != nil {
 		return fmt.Errorf("let the restored machine run: %w", err)
 	}
+	at, err := awaitEvent[qmp.Resume](ctx, events)
+	if err != nil {
+		return fmt.Errorf("let the restored machine run: %w", err)
+	}
+	m.resumed = at
 	m.record.Mark("let the machine run")
 	return nil
 }
 
+// Resumed implements machine.
+func (m *qemuMachine) Resumed() time.Time { return m.resumed }
+
+// awaitEvent waits for an event of one kind and returns when QEMU says it was.
+func awaitEvent[T any](ctx context.Context, events *qmp.Watch) (time.Time, error) {
+	for {
+		select {
+		case ev, ok := <-events.C:
+			if !ok {
+				return time.Time{}, errMachineGone
+			}
+			if _, ok := ev.Data.(T); !ok {
+				continue
+			}
+			if ev.Time.IsZero() {
+				return time.Now(), nil
+			}
+			return ev.Time, nil
+		case <-ctx.Done():
+			return time.Time{}, context.Cause(ctx)
+		}
+	}
+}
+
 // save stops the machine and writes the state of its processors and devices to
-// the file at path. Memory that is mapped shared is not part of it.
-func (m *qemuMachine) save(ctx context.Context, path string) error {
+// the file at path. Memory that is mapped shared is not part of it. It returns when
+// the machine was stopped.
+func (m *qemuMachine) save(ctx context.Context, path string) (stopped time.Time, err error) {
 	if err := m.awaitGreeting(ctx); err != nil {
-		return err
+		return stopped, err
 	}
 	events := m.qmp.Watch(ctx)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("save the machine: %w", err)
+		return stopped, fmt.Errorf("save the machine: %w", err)
 	}
 	defer f.Close()
 	const name = "state"
 	for _, step := range []func() error{
 		func() error { return m.qmp.Stop(ctx) },
+		func() (err error) { stopped, err = awaitEvent[qmp.Stop](ctx, events); return err },
 		func() error { return m.qmp.SetMigrationCapabilities(ctx, templateCapabilities()) },
 		func() error { return m.qmp.Getfd(ctx, name, f) },
 		func() error { return m.qmp.Migrate(ctx, "fd:"+name) },
 		func() error { return m.awaitMigration(ctx, events) },
 	} {
 		if err := step(); err != nil {
-			return fmt.Errorf("save the machine: %w", err)
+			return stopped, fmt.Errorf("save the machine: %w", err)
 		}
 	}
-	return nil
+	return stopped, nil
 }
 
 // templateCapabilities are set on both ends: the memory is a file already.

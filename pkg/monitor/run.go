@@ -318,9 +318,9 @@ func (s *supervisor) current() *run {
 }
 
 // agentMachine is what the guest is told of itself at this start.
-func (s *supervisor) agentMachine() (*agentproto.Machine, error) {
+func (s *supervisor) agentMachine(r *run) (*agentproto.Machine, error) {
 	m := s.launch.Guest
-	m.TimeUnixNano = time.Now().UnixNano()
+	m.TimeUnixNano, m.ClockNanos = r.guestTime()
 	entropy, err := freshEntropy()
 	m.Entropy = entropy
 	return &m, err

@@ -31,7 +31,7 @@ func TestRunToTheEnd(t *testing.T) {
 	if s := h.statusWhen(func(s Status) bool { return s.ReadyAfter != 0 }); s.State != "starting" || s.QEMUPID != 4242 || s.MonitorPID != os.Getpid() || s.Kernel != "6.12-test" || s.ReadyAfter == 0 {
 		t.Errorf("status before go: %+v", s)
 	}
-	if ops := h.agent.Ops(); len(ops) != 1 {
+	if ops := h.agent.Ops(); slices.ContainsFunc(ops, func(op agentproto.Op) bool { return op != agentproto.OpHello }) {
 		t.Errorf("asked of the agent before go: %v", ops)
 	}
 	h.goAhead()

@@ -26,6 +26,8 @@ type Agent struct {
 	StartError *agentproto.Error
 	// Laps are said of each start that asks for them.
 	Laps []agentproto.Lap
+	// ClockNanos is the guest's clock; nil is an agent that does not tell it.
+	ClockNanos func() int64
 	// Intercept may serve a stream itself and then returns true.
 	Intercept func(req agentproto.Request, st *yamux.Stream) bool
 	// Window bounds unacknowledged output; 0 is agentproto.Window.
@@ -130,7 +132,11 @@ func (a *Agent) serve(st *yamux.Stream) {
 		a.mu.Lock()
 		gen := a.generation
 		a.mu.Unlock()
-		Reply(st, agentproto.HelloReply{Version: agentproto.Version, Generation: gen, Kernel: "6.12-test", MemoryBytes: 256 << 20, CPUs: 1}, nil)
+		hello := agentproto.HelloReply{Version: agentproto.Version, Generation: gen, Kernel: "6.12-test", MemoryBytes: 256 << 20, CPUs: 1}
+		if a.ClockNanos != nil {
+			hello.ClockNanos = a.ClockNanos()
+		}
+		Reply(st, hello, nil)
 	case agentproto.OpStart:
 		a.start(st, req)
 	case agentproto.OpShutdown, agentproto.OpForget:

@@ -24,7 +24,7 @@ func Setup(m *agentproto.Machine) error {
 		}
 	}
 	if m.TimeUnixNano != 0 {
-		ts := unix.NsecToTimespec(m.TimeUnixNano)
+		ts := unix.NsecToTimespec(wallClock(m))
 		if err := unix.ClockSettime(unix.CLOCK_REALTIME, &ts); err != nil {
 			return fmt.Errorf("set clock to %s: %w", time.Unix(0, m.TimeUnixNano).UTC().Format(time.RFC3339), err)
 		}
@@ -35,6 +35,25 @@ func Setup(m *agentproto.Machine) error {
 		}
 	}
 	return nil
+}
+
+// wallClock is the time now. What m says of it may have been on its way for long: a
+// restored machine is slow at first, and the host busy.
+func wallClock(m *agentproto.Machine) int64 {
+	if m.ClockNanos == 0 {
+		return m.TimeUnixNano
+	}
+	return m.TimeUnixNano + max(MonotonicNanos()-m.ClockNanos, 0)
+}
+
+// MonotonicNanos is the guest's monotonic clock, which stands still while the
+// machine does.
+func MonotonicNanos() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0 // cannot be: the clock is always there
+	}
+	return ts.Nano()
 }
 
 // linux/random.h: _IOW('R', 0x03, int[2]) and _IO('R', 0x07).

@@ -46,6 +46,22 @@ func TestParseNIC(t *testing.T) {
 	}
 }
 
+func TestWallClock(t *testing.T) {
+	const then = 1_700_000_000_000_000_000
+	if got := wallClock(&agentproto.Machine{TimeUnixNano: then}); got != then {
+		t.Errorf("with no clock it is %d, want %d as it was sent", got, int64(then))
+	}
+	// Three seconds have gone by in the guest since it was then.
+	past := MonotonicNanos() - 3_000_000_000
+	if late := wallClock(&agentproto.Machine{TimeUnixNano: then, ClockNanos: past}) - then; late < 3_000_000_000 || late > 60_000_000_000 {
+		t.Errorf("it is %d ns later, want three seconds and a bit", late)
+	}
+	// A guest's clock that has not come so far yet is not believed.
+	if got := wallClock(&agentproto.Machine{TimeUnixNano: then, ClockNanos: MonotonicNanos() + 1<<40}); got != then {
+		t.Errorf("with a clock that is ahead it is %d, want %d", got, int64(then))
+	}
+}
+
 func TestChoose(t *testing.T) {
 	a, b := []byte{1, 1, 1, 1, 1, 1}, []byte{2, 2, 2, 2, 2, 2}
 	have := []link{{index: 1, name: "lo"}, {index: 2, ether: true, made: true, mac: []byte{3}}, {index: 3, ether: true, mac: a}, {index: 4, ether: true, mac: b}}

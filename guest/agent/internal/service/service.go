@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/yamux"
 	"golang.org/x/sys/unix"
 
+	"vpod/guest/agent/internal/machine"
 	"vpod/guest/agent/internal/runner"
 	"vpod/guest/agent/internal/stopwatch"
 	"vpod/pkg/agentproto"
@@ -247,6 +248,7 @@ func (s *Server) hello(req *agentproto.Request, generation uint64) (any, error) 
 			reply.Boot = s.boot.Laps()
 		})
 	}
+	reply.ClockNanos = machine.MonotonicNanos()
 	return reply, nil
 }
 
