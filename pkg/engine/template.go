@@ -143,8 +143,15 @@ func (e *Engine) makeTemplate(ctx context.Context, asked container.Machine, host
 	if err != nil {
 		return t, err
 	}
+	// Not on the disk: a host that is busy writing holds up whoever writes to mapped
+	// files, and would make the machine miss its deadline.
+	ram, err := template.NewRAM()
+	if err != nil {
+		return t, err
+	}
+	defer ram.Close()
 	hello, err := monitor.MakeTemplate(ctx, monitor.TemplateOrders{
-		QEMU: host.QEMU, Machine: source, State: draft.State, Warm: warm, BootTimeout: config.BootTimeout,
+		QEMU: host.QEMU, Machine: source, RAM: ram, State: draft.State, Warm: warm, BootTimeout: config.BootTimeout,
 	}, e.opts.Log)
 	if err != nil {
 		return t, err
@@ -157,7 +164,7 @@ func (e *Engine) makeTemplate(ctx context.Context, asked container.Machine, host
 	for i := range source.Disks {
 		source.Disks[i].Path = "" // it was a placeholder
 	}
-	return draft.Publish(template.Info{Made: time.Now(), Machine: source, QEMU: host.QEMU, Hello: hello})
+	return draft.Publish(template.Info{Made: time.Now(), Machine: source, QEMU: host.QEMU, Hello: hello}, ram)
 }
 
 // warmCommand is the only file on a template's root disk.

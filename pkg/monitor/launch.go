@@ -42,6 +42,8 @@ type Launch struct {
 	BootTimeout time.Duration      `json:"bootTimeout"`
 	Template    *Template          `json:"template,omitempty"` // nil boots the machine cold
 
+	memory *os.File // in place of the file Machine.MemoryPath, where a template is made; stays the caller's
+
 	// ReleaseCommand is run (argv, detached) after an AutoRemove container has
 	// ended when no attached client has promised to remove it; with
 	// ReleaseAlways, also after one that stays has ended.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 // TemplateOrders say how to make a template.
 type TemplateOrders struct {
 	QEMU    string       // path of the binary
-	Machine qemu.Machine // template.Source's; its memory becomes the file it names
+	Machine qemu.Machine // template.Source's
+	RAM     *os.File     // becomes its memory, in place of the file it names; stays the caller's
 	State   string       // file for the state of processors and devices; must not exist
 
 	// Warm is a container that is run to its end in the machine before it is saved,
@@ -51,7 +53,7 @@ func MakeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (agen
 }
 
 func makeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (hello agentproto.HelloReply, err error) {
-	started, err := startQEMU(ctx, &Launch{QEMU: o.QEMU, Machine: o.Machine}, nil, log)
+	started, err := startQEMU(ctx, &Launch{QEMU: o.QEMU, Machine: o.Machine, memory: o.RAM}, nil, log)
 	if err != nil {
 		return hello, err
 	}

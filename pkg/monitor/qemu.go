@@ -99,6 +99,13 @@ func startQEMU(ctx context.Context, l *Launch, record *timing.Recorder, log *slo
 		return nil, err
 	}
 	record.Mark("make the machine's channels, start its helpers")
+	if l.memory != nil {
+		fd, err := unix.FcntlInt(l.memory.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("hand over the machine's memory: %w", err)
+		}
+		desc.MemoryPath = fmt.Sprintf("/proc/self/fd/%d", files.Donate(os.NewFile(uintptr(fd), l.memory.Name())))
+	}
 	stateFD := 0
 	if l.Template != nil {
 		if stateFD, err = openTemplate(l.Template, &desc, &files); err != nil {

@@ -32,12 +32,18 @@ func (h *harness) giveTemplate() *template.Store {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	for _, path := range []string{draft.RAM, draft.State} {
-		if err := os.WriteFile(path, []byte("saved"), 0o600); err != nil {
-			h.t.Fatal(err)
-		}
+	if err := os.WriteFile(draft.State, []byte("saved"), 0o600); err != nil {
+		h.t.Fatal(err)
 	}
-	made, err := draft.Publish(template.Info{Hello: agentproto.HelloReply{Version: agentproto.Version, Kernel: "6.12-saved"}})
+	ram, err := template.NewRAM()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer ram.Close()
+	if _, err := ram.WriteString("saved"); err != nil {
+		h.t.Fatal(err)
+	}
+	made, err := draft.Publish(template.Info{Hello: agentproto.HelloReply{Version: agentproto.Version, Kernel: "6.12-saved"}}, ram)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -59,7 +59,15 @@ func workOnDraft(s *Store) error {
 		return err
 	}
 	defer d.Discard()
-	if err := os.WriteFile(d.RAM, bytes.Repeat([]byte("memory"), 1<<20), 0o600); err != nil {
+	ram, err := NewRAM()
+	if err != nil {
+		return err
+	}
+	defer ram.Close()
+	if _, err := ram.Write(bytes.Repeat([]byte("memory"), 1<<20)); err != nil {
+		return err
+	}
+	if err := os.WriteFile(d.RAM, []byte("half of it"), 0o600); err != nil {
 		return err
 	}
 	if os.Getenv(dieEnv) != "" {
@@ -73,7 +81,10 @@ func workOnDraft(s *Store) error {
 	if err := os.WriteFile(d.State, []byte("state"), 0o600); err != nil {
 		return err
 	}
-	if _, err := d.Publish(Info{Made: time.Now()}); err != nil {
+	if err := os.Remove(d.RAM); err != nil {
+		return err
+	}
+	if _, err := d.Publish(Info{Made: time.Now()}, ram); err != nil {
 		return err
 	}
 	fmt.Println("made it")

@@ -213,7 +213,7 @@ type Draft struct {
 	store *Store
 	key   string
 	Dir   string
-	RAM   string // file to map the source's memory to; not there yet
+	RAM   string // file of the source's memory; not there yet
 	State string // file for the device state; not there yet
 }
 
@@ -233,18 +233,17 @@ func (s *Store) New(key string) (*Draft, error) {
 // Discard removes a draft; after Publish it does nothing.
 func (d *Draft) Discard() { os.RemoveAll(d.Dir) }
 
-// Publish gives the template its name, whole or not at all. Files of the draft
+// Publish writes the memory that ram holds, which stays the caller's, and gives the
+// template its name, whole or not at all. Files of the draft
 // that are not the template's must be gone.
-func (d *Draft) Publish(info Info) (Template, error) {
+func (d *Draft) Publish(info Info, ram *os.File) (Template, error) {
 	info.Version, info.Key = formatVersion, d.key
 	var err error
-	for _, f := range []struct {
-		path string
-		sum  *Digest
-	}{{d.RAM, &info.RAM}, {d.State, &info.State}} {
-		if *f.sum, err = digest(f.path); err != nil {
-			return Template{}, fmt.Errorf("finish template: %w", err)
-		}
+	if info.RAM, err = writeSparse(d.RAM, ram); err != nil {
+		return Template{}, fmt.Errorf("finish template: %w", err)
+	}
+	if info.State, err = digest(d.State); err != nil {
+		return Template{}, fmt.Errorf("finish template: %w", err)
 	}
 	if err := writeJSON(filepath.Join(d.Dir, infoName), info); err != nil {
 		return Template{}, fmt.Errorf("finish template: %w", err)

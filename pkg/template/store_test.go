@@ -44,23 +44,26 @@ func publish(t *testing.T, s *Store, key string) Template {
 		t.Fatal(err)
 	}
 	defer d.Discard()
-	writeDraft(t, d)
-	made, err := d.Publish(Info{Made: time.Now(), Machine: ordinaryMachine(), QEMU: "/usr/bin/qemu"})
+	ram := writeDraft(t, d)
+	made, err := d.Publish(Info{Made: time.Now(), Machine: ordinaryMachine(), QEMU: "/usr/bin/qemu"}, ram)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return made
 }
 
-// writeDraft writes what QEMU does.
-func writeDraft(t *testing.T, d *Draft) {
+// writeDraft writes what QEMU does, and returns the memory.
+func writeDraft(t *testing.T, d *Draft) *os.File {
 	t.Helper()
-	if err := os.Rename(memoryFile(t, memoryContent(), true), d.RAM); err != nil {
+	ram, err := os.Open(memoryFile(t, memoryContent(), true))
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { ram.Close() })
 	if err := os.WriteFile(d.State, bytes.Repeat([]byte("state"), 1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return ram
 }
 
 // names lists the store's directory.
@@ -303,25 +306,23 @@ func TestDraftsOfOthersAreNotUsed(t *testing.T) {
 	}
 }
 
-func TestPublishOfWhatIsMissing(t *testing.T) {
-	for _, missing := range []string{ramName, stateName} {
-		s, _ := newStore(t.TempDir(), testBoot)
-		publish(t, s, testKey) // one that is replaced, or not
-		d, err := s.New(testKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		writeDraft(t, d)
-		if err := os.Remove(filepath.Join(d.Dir, missing)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.Publish(Info{}); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("Publish without %s = %v", missing, err)
-		}
-		d.Discard()
-		if _, err := s.Find(testKey); err != nil {
-			t.Errorf("the one that was there is lost: %v", err)
-		}
+func TestPublishWithoutState(t *testing.T) {
+	s, _ := newStore(t.TempDir(), testBoot)
+	publish(t, s, testKey) // one that is replaced, or not
+	d, err := s.New(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ram := writeDraft(t, d)
+	if err := os.Remove(d.State); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Publish(Info{}, ram); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Publish without state = %v", err)
+	}
+	d.Discard()
+	if _, err := s.Find(testKey); err != nil {
+		t.Errorf("the one that was there is lost: %v", err)
 	}
 }
 
