@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"vpod/pkg/filelock"
 )
 
@@ -207,28 +205,28 @@ func (c *Cache) lock(ctx context.Context, imageID string, waiting func()) (unloc
 	}
 }
 
+// lockAttempts bounds how often a lock is taken whose file goes meanwhile.
+const lockAttempts = 1000
+
 // tryLock takes the lock of an image, or returns filelock.ErrHeld. Unlocking
-// deletes the lock file, so that none is left when nothing goes on; a lock on a
-// file that its former holder has deleted is no lock, and is taken again.
+// deletes the lock file, so that none is left when nothing goes on; who has just
+// locked a file that its former holder deletes tries again.
 func (c *Cache) tryLock(imageID string) (unlock func(), err error) {
 	path := filepath.Join(c.dir, imageID+lockSuffix)
-	for {
+	for attempt := 1; ; attempt++ {
 		f, err := filelock.TryLock(path)
+		if errors.Is(err, fs.ErrNotExist) && attempt < lockAttempts {
+			if _, missing := os.Stat(c.dir); missing == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
-		var mine, now unix.Stat_t
-		if err := unix.Fstat(int(f.Fd()), &mine); err != nil {
+		return func() {
+			os.Remove(path) // left behind it would do no harm
 			f.Close()
-			return nil, fmt.Errorf("stat lock file: %w", err)
-		}
-		if err := unix.Stat(path, &now); err == nil && mine.Ino == now.Ino && mine.Dev == now.Dev {
-			return func() {
-				os.Remove(path) // left behind it would do no harm
-				f.Close()
-			}, nil
-		}
-		f.Close()
+		}, nil
 	}
 }
 

@@ -110,7 +110,7 @@ func TestTemplateSpace(t *testing.T) {
 		t.Errorf("TemplateSpace = %v with %d bytes free", err, free)
 	}
 	cause := errors.New("signal SIGBUS")
-	if err := ExplainFull(cause, dir); free > fullBytes && err != cause {
+	if err := ExplainFull(cause, dir); free > fullBytes && !errors.Is(err, cause) {
 		t.Errorf("ExplainFull = %v with %d bytes free", err, free)
 	}
 	if err := noSpace("making a machine template", dir, templateBytes); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "64 MiB") {

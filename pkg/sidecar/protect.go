@@ -109,7 +109,7 @@ func (g *holeGuard) keep(f *os.File) error {
 	return nil
 }
 
-func idOf(st *unix.Stat_t) fileID { return fileID{device: uint64(st.Dev), inode: st.Ino} }
+func idOf(st *unix.Stat_t) fileID { return fileID{device: st.Dev, inode: st.Ino} }
 
 // close stops answering: fallocate fails from now on in the guarded processes.
 func (g *holeGuard) close() {

@@ -226,15 +226,15 @@ func monitorMain(argv []string) {
 		switch argv[0] {
 		case "protected":
 			return s.Start(context.Background(), Command{Path: argv[1], Args: argv[2:], Protect: []*os.File{os.Stdin}})
+		case "passt":
+			p, err := StartPasst(context.Background(), s, testPasst(argv[1]))
+			if err != nil {
+				return nil, err
+			}
+			return p.Process, p.Ready(context.Background())
 		default:
 			return s.Start(context.Background(), Command{Path: argv[0], Args: argv[1:]})
-		case "passt":
 		}
-		p, err := StartPasst(context.Background(), s, testPasst(argv[1]))
-		if err != nil {
-			return nil, err
-		}
-		return p.Process, p.Ready(context.Background())
 	}
 	p, err := start()
 	if err != nil {

@@ -23,6 +23,8 @@ teardown() { :; }
 	assert "$left" = "" "run files"
 	left=$(find "$HOME" -mindepth 1 -path "*vpod*" ! -type d)
 	assert "$left" = "" "files in the home directory"
+	left=$(find "$XDG_CACHE_HOME/vpod" -mindepth 1 \( -name '*.tmp*' -o -name '.*' \))
+	assert "$left" = "" "half-made templates and the like"
 	# What the caller noted before the suite began.
 	if [ -n "${VPOD_TEST_BEFORE:-}" ]; then
 		left=$(comm -13 "$VPOD_TEST_BEFORE" <("$(dirname "$BATS_TEST_FILENAME")/snapshot" | sort))
