@@ -1,11 +1,14 @@
 package template
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"vpod/pkg/qemu"
@@ -22,6 +25,7 @@ func Key(m qemu.Machine, program string) (string, error) {
 	inputs := struct {
 		Version              int
 		QEMU, Kernel, Initrd string
+		Processor            string
 		Machine              qemu.Machine
 	}{Version: formatVersion, Machine: Source(m, "", func(d qemu.Disk) string { return d.ID })}
 	for _, f := range []struct {
@@ -35,6 +39,12 @@ func Key(m qemu.Machine, program string) (string, error) {
 		*f.id = id
 	}
 	inputs.Machine.Kernel, inputs.Machine.Initrd = "", ""
+	if m.Accel == qemu.AccelKVM { // its guest has seen the host's own processor
+		var err error
+		if inputs.Processor, err = processor(cpuInfo); err != nil {
+			return "", fmt.Errorf("name the template: %w", err)
+		}
+	}
 	b, err := json.Marshal(inputs)
 	if err != nil {
 		return "", fmt.Errorf("name the template: %w", err)
@@ -53,6 +63,33 @@ func checkKey(key string) bool {
 	}
 	_, err := hex.DecodeString(key)
 	return err == nil
+}
+
+// cpuInfo describes the host's processors, see proc(5).
+const cpuInfo = "/proc/cpuinfo"
+
+// processorLines are those of cpuInfo that say what a processor is, and not what it
+// does at the moment.
+var processorLines = []string{"vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags"}
+
+// processor describes the first processor listed in the file at path: what one
+// guest has found of it must hold for its copies, also after an update of its
+// microcode, or where a home directory serves several hosts.
+func processor(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var found []string
+	lines := bufio.NewScanner(f)
+	for lines.Scan() && lines.Text() != "" {
+		name, _, _ := strings.Cut(lines.Text(), ":")
+		if slices.Contains(processorLines, strings.TrimSpace(name)) {
+			found = append(found, lines.Text())
+		}
+	}
+	return strings.Join(found, "\n"), lines.Err()
 }
 
 // identity tells one state of a file from another without reading it.

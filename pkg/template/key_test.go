@@ -3,6 +3,7 @@ package template
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,6 +146,44 @@ func TestKeyDependsOnFiles(t *testing.T) {
 		if err := os.Rename(missing+".away", missing); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestProcessor(t *testing.T) {
+	const first = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nmodel name\t: Some CPU\nstepping\t: 7\nmicrocode\t: 0x1\n" +
+		"cpu MHz\t\t: 2499.998\nflags\t\t: fpu vme sse\nbogomips\t: 4999.99\n"
+	describe := func(content string) string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "cpuinfo")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := processor(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := describe(first)
+	if !strings.Contains(want, "0x1") || !strings.Contains(want, "fpu vme sse") || strings.Contains(want, "MHz") {
+		t.Errorf("processor = %q", want)
+	}
+	for _, same := range []string{
+		strings.Replace(first, "2499.998", "1200.000", 1),
+		first + "\n" + strings.Replace(first, "processor\t: 0", "processor\t: 1", 1),
+		first + "\nprocessor\t: 1\nflags\t\t: fpu\n",
+	} {
+		if got := describe(same); got != want {
+			t.Errorf("of %q: %q, want %q", same, got, want)
+		}
+	}
+	for _, other := range []string{strings.Replace(first, "0x1", "0x2", 1), strings.Replace(first, "vme ", "", 1), strings.Replace(first, "85", "86", 1)} {
+		if describe(other) == want {
+			t.Errorf("another processor is taken for the same: %q", other)
+		}
+	}
+	if _, err := processor(filepath.Join(t.TempDir(), "nosuch")); err == nil {
+		t.Error("no error without the file")
 	}
 }
 
