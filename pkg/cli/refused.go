@@ -79,6 +79,7 @@ func refusals() []refusal {
 
 		// Other verbs.
 		{[]string{"all-tags", "a"}, []string{"pull"}, "a pull fetches the images it is given, not all of a repository", "name the tags; `skopeo list-tags` lists them"},
+		{[]string{"volumes"}, []string{"prune"}, "the volumes of a container live on its own disk, and go with it", "leave the option out"},
 		{[]string{"depend"}, []string{"rm"}, "containers do not depend on one another", "leave the option out"},
 		{[]string{"ns", "namespace", "pod", "p"}, []string{"ps", "ls", "list"}, "there are no namespaces of the host and no pods to show", ""},
 		{[]string{"external", "sync"}, []string{"ps", "ls", "list", "exists", "prune"}, "vpod shows its own containers only, always in their true state", "leave the option out"},

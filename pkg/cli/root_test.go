@@ -102,6 +102,7 @@ func TestUsageErrors(t *testing.T) {
 		{"refused pod", "run --pod p x", 125, []string{"Error: --pod: vpod has no pods: a machine holds one container\n", "\nHint: "}},
 		{"command of Podman's", "build .", 125, []string{"Error: unrecognized command `vpod build`: vpod makes no images\n", "\nHint: use `buildah build`"}},
 		{"command of Podman's in a group", "container cp a b", 125, []string{"Error: unrecognized command `vpod container cp`: ", "\nHint: "}},
+		{"refused for prune", "system prune --volumes", 125, []string{"Error: --volumes: the volumes of a container"}},
 		{"refused at the root", "--url x ps", 125, []string{"Error: --url: "}},
 		{"not refused for others", "stop --volume x", 125, []string{"Error: unknown flag: --volume"}},
 		{"bad level", "--log-level loud ps", 125, []string{"trace, debug"}},
