@@ -121,8 +121,9 @@ func settle(ctx context.Context, before []task) error {
 	for _, p := range before {
 		old[p.identity()] = true
 	}
+	quiet := false // also the look before found nobody: one can miss an orphan about to be adopted
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); {
-		now, err := descendants(os.Getpid())
+		now, err := uncollected(os.Getpid())
 		if err != nil {
 			return err
 		}
@@ -132,9 +133,10 @@ func settle(ctx context.Context, before []task) error {
 				left++
 			}
 		}
-		if left == 0 {
+		if left == 0 && quiet {
 			return nil
 		}
+		quiet = left == 0
 		if err := pause(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}

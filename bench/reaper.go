@@ -40,26 +40,30 @@ func newReaper() (*reaper, error) {
 	return r, nil
 }
 
-// loop lives as long as the program.
+// loop lives as long as the program. A child is collected under the lock: whoever
+// does not see it any more finds its time in total.
 func (r *reaper) loop() {
 	for {
-		var status syscall.WaitStatus
-		var usage syscall.Rusage
-		pid, err := syscall.Wait4(-1, &status, 0, &usage)
-		at := time.Now()
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil)
 		switch {
-		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil: // no children
 			<-r.started
 			continue
 		}
-		cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 		r.mu.Lock()
-		r.cpu += cpu
-		if done, ok := r.waiting[pid]; ok {
-			delete(r.waiting, pid)
-			done <- ended{status: status, cpu: cpu, at: at}
+		var status syscall.WaitStatus
+		var usage syscall.Rusage
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, &usage)
+		if err == nil && pid > 0 {
+			cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+			r.cpu += cpu
+			if done, ok := r.waiting[pid]; ok {
+				delete(r.waiting, pid)
+				done <- ended{status: status, cpu: cpu, at: time.Now()}
+			}
 		}
 		r.mu.Unlock()
 	}

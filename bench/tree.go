@@ -33,6 +33,13 @@ func (t task) identity() task { return task{pid: t.pid, began: t.began} }
 // descendants returns the living descendants of a process, parents first. They are
 // found by their parents alone: never by a name, which others may bear.
 func descendants(root int) ([]task, error) {
+	all, err := uncollected(root)
+	return slices.DeleteFunc(all, func(t task) bool { return t.state == 'Z' || t.state == 'X' }), err
+}
+
+// uncollected returns the descendants of a process, also those that have ended and
+// that nobody has waited for.
+func uncollected(root int) ([]task, error) {
 	all, err := tasks(proc)
 	if err != nil {
 		return nil, err
@@ -40,7 +47,7 @@ func descendants(root int) ([]task, error) {
 	return below(all, root), nil
 }
 
-// below picks the living descendants of root.
+// below picks the descendants of root.
 func below(all []task, root int) []task {
 	children := map[int][]task{}
 	for _, t := range all {
@@ -50,9 +57,7 @@ func below(all []task, root int) []task {
 	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
 		for _, t := range children[queue[0]] {
 			queue = append(queue, t.pid)
-			if t.state != 'Z' && t.state != 'X' {
-				found = append(found, t)
-			}
+			found = append(found, t)
 		}
 	}
 	return found

@@ -31,8 +31,8 @@ func TestBelow(t *testing.T) {
 	for _, p := range below(all, 10) {
 		got = append(got, p.pid)
 	}
-	// Parents first; no zombies, no others.
-	if want := []int{20, 30, 60}; !reflect.DeepEqual(got, want) {
+	// Parents first; those nobody has waited for too, no others.
+	if want := []int{20, 50, 30, 60}; !reflect.DeepEqual(got, want) {
 		t.Errorf("below(10) = %v, want %v", got, want)
 	}
 }
