@@ -166,10 +166,10 @@ full() {
 @test "a full disk: machines boot, and why is said" {
 	skip_if_rootless "a small file system is mounted"
 	mkdir -p "$T/small"
-	# From the outset, and on the way.
+	# From the outset, and once it is written.
 	each_case full <<-'TABLE'
 		24m | 512m
-		66m | 2g
+		66m | 4g
 	TABLE
 	rmdir "$T/small"
 }
