@@ -49,7 +49,9 @@ func (e *Engine) settled(ctx context.Context, c container.Container) (now contai
 	}
 	if held {
 		status, err := e.liveStatus(ctx, c)
-		return c, status, false, err
+		if !errors.Is(err, errEnded) {
+			return c, status, false, err
+		}
 	}
 	if c.Record.State.Live() {
 		c, gone, err = e.settle(ctx, c, files)

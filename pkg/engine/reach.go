@@ -31,9 +31,13 @@ func reached(files paths.Container) paths.Container {
 	return files
 }
 
-// liveStatus is what a living monitor says, whose lock is held. When its run
+// errEnded reports a monitor that has let go of its lock since it was looked at.
+var errEnded = errors.New("its monitor has ended")
+
+// liveStatus is what a living monitor says, whose lock was held. When its run
 // directory has gone, it is asked to serve elsewhere; should it not, the record
-// tells the rest.
+// tells the rest. The error is errEnded when the monitor was about to end: it removes
+// its status before it lets go of the lock.
 func (e *Engine) liveStatus(ctx context.Context, c container.Container) (*monitor.Status, error) {
 	status, err := readStatus(e.reach(c.Spec.ID))
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -41,6 +45,9 @@ func (e *Engine) liveStatus(ctx context.Context, c container.Container) (*monito
 	}
 	lock := e.dirs.Container(c.Spec.ID).LiveLock()
 	holder := monitor.ReadHolder(lock)
+	if held, err := filelock.Held(lock); err != nil || !held {
+		return nil, errors.Join(err, errEnded)
+	}
 	if holder.MonitorPID == 0 {
 		// Between taking the lock and the first status there is nothing to read yet.
 		return &monitor.Status{State: string(container.Starting)}, nil
@@ -50,6 +57,9 @@ func (e *Engine) liveStatus(ctx context.Context, c container.Container) (*monito
 	}
 	status, err = readStatus(e.reach(c.Spec.ID))
 	if errors.Is(err, fs.ErrNotExist) {
+		if held, err := filelock.Held(lock); err != nil || !held {
+			return nil, errors.Join(err, errEnded)
+		}
 		state := c.Record.State
 		if !state.Live() {
 			state = container.Starting
@@ -73,6 +83,9 @@ func (e *Engine) renew(ctx context.Context, id string, holder monitor.Holder) er
 	for {
 		if _, err := os.Stat(e.reach(id).Status()); err == nil {
 			return nil
+		}
+		if held, err := filelock.Held(e.dirs.Container(id).LiveLock()); err != nil || !held {
+			return err
 		}
 		select {
 		case <-ctx.Done():

@@ -53,6 +53,28 @@ func sleeper(t *testing.T) *exec.Cmd {
 	return cmd
 }
 
+// A monitor that ends while somebody looks has removed its status, let go of its
+// lock, and perhaps been settled by another command: it is not starting.
+func TestEndsWhileLookedAt(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		holder monitor.Holder
+	}{
+		{"just now", monitor.Holder{MonitorPID: 1 << 22, RunDir: "/none"}},
+		{"and was settled", monitor.Holder{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := testEngine(t)
+			files := addContainer(t, e, testSpec(), container.Running)
+			writeJSON(t, files.LiveLock(), tt.holder)
+			c := container.Container{Spec: testSpec(), Record: container.Record{State: container.Running}}
+			if status, err := e.liveStatus(t.Context(), c); !errors.Is(err, errEnded) {
+				t.Errorf("liveStatus = %+v, %v; want errEnded", status, err)
+			}
+		})
+	}
+}
+
 // A run directory that has gone, as at the end of a login, must not make a
 // living machine look dead: nobody may start a second one or take its disk.
 func TestRunDirectoryGone(t *testing.T) {
