@@ -35,7 +35,7 @@ load helpers
 	while kill -0 "$stopping" 2>/dev/null; do
 		run_vpod ps --all --format '{{.Names}} {{.State}}'
 		assert "${#lines[@]}" -eq 20
-		assert "$(grep -vcE '^c[0-9]+ (running|stopping|exited)$' <<< "$output" || true)" -eq 0 "odd lines"
+		assert "$(grep -vE '^c[0-9]+ (running|stopping|exited)$' <<< "$output" || true)" = "" "odd lines"
 		sleep 0.3
 	done
 	wait "$stopping" || die "$(cat "$T/stop")"
