@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -130,13 +131,24 @@ func removeData(files paths.Container) error {
 // removeFiles removes both directories of a container. Commands that wait for a
 // lock may make its file anew while its directory is being emptied.
 func removeFiles(files paths.Container) error {
-	err := os.RemoveAll(files.Run)
-	for attempt := 1; ; attempt++ {
-		dataErr := os.RemoveAll(files.Data)
-		if !errors.Is(dataErr, syscall.ENOTEMPTY) || attempt == 100 {
-			return errors.Join(err, dataErr)
+	errs := []error{os.RemoveAll(files.Run)}
+	entries, err := os.ReadDir(files.Data)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	// The lock goes last: from then on the directory may be somebody else's, who makes
+	// the container again, and is not to be emptied.
+	for _, entry := range entries {
+		if path := filepath.Join(files.Data, entry.Name()); path != files.OpLock() {
+			errs = append(errs, os.RemoveAll(path))
 		}
 	}
+	for _, path := range []string{files.OpLock(), files.Data} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Release is the body of the hidden verb "release", a monitor's last act: it
