@@ -469,10 +469,20 @@ func TestAgentSocket(t *testing.T) {
 	// A client killed in the middle of a wait leaves no stream behind.
 	c := agentclient.New(agentclient.Dial(h.files.AgentSocket()))
 	lost := make(chan error)
+	waits := func() (n int) {
+		for _, op := range h.agent.Ops() {
+			if op == agentproto.OpWait {
+				n++
+			}
+		}
+		return n
+	}
+	before := waits()
 	go func() {
 		_, err := c.Wait(t.Context(), testID, agentproto.InitProcess)
 		lost <- err
 	}()
+	eventually(t, "the wait reaches the agent", func() bool { return waits() > before })
 	conn := dialRaw(t, h.files.AgentSocket())
 	agentproto.WriteFrame(conn, agentproto.Request{Op: agentproto.OpWait, Container: testID, Process: agentproto.InitProcess})
 	conn.CloseWrite()
