@@ -80,7 +80,7 @@ func pageOf(command string, all []cli.Description) string {
 		return page
 	}
 	words := strings.Fields(command)
-	if len(words) == 3 && words[2] != "inspect" {
+	if len(words) == 3 && words[2] != "inspect" && (words[1] == "container" || words[1] == "image") {
 		short := words[0] + " " + words[2]
 		if slices.ContainsFunc(all, func(d cli.Description) bool { return d.Path == short }) {
 			return strings.ReplaceAll(short, " ", "-")

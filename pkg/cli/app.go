@@ -36,6 +36,7 @@ type Engine interface {
 	getter
 	containerInspector
 	imageInspector
+	historian
 	logReader
 	informer
 	puller

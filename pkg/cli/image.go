@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 // `vpod image`.
 func imageVerbs(app *App) []*cobra.Command {
 	return []*cobra.Command{
+		newHistoryCommand(app),
 		newLoadCommand(app),
 		newPullCommand(app),
 		newSaveCommand(app),
@@ -19,6 +20,7 @@ func imageVerbs(app *App) []*cobra.Command {
 func newImageCommand(app *App) *cobra.Command {
 	return newGroup("image", "Manage images",
 		newImageExistsCommand(app),
+		newHistoryCommand(app),
 		newImageInspectCommand(app),
 		newImageListCommand(app, "list", "ls"),
 		newLoadCommand(app),
@@ -27,6 +29,7 @@ func newImageCommand(app *App) *cobra.Command {
 		newRmiCommand(app, "rm"),
 		newSaveCommand(app),
 		newTagCommand(app),
+		newImageTreeCommand(app),
 		newUntagCommand(app),
 	)
 }

@@ -23,9 +23,9 @@ type imageEntry struct {
 	VirtualSize int64
 	Labels      map[string]string
 	Containers  int
-	ReadOnly    bool `json:",omitempty"`
-	Dangling    bool `json:",omitempty"`
-	Names       []string
+	ReadOnly    bool     `json:",omitempty"`
+	Dangling    bool     `json:",omitempty"`
+	Names       []string `json:",omitempty"`
 	Digest      string
 	History     []string
 	Created     int64 // seconds since 1970
@@ -37,9 +37,9 @@ func newImageEntry(s engine.ImageSummary, users map[string]int) imageEntry {
 		ID: s.ID, ParentID: s.ParentID,
 		RepoTags: s.Names, RepoDigests: s.RepoDigests,
 		Size: s.SizeBytes, VirtualSize: s.SizeBytes,
-		Labels: s.Labels, Containers: users[s.ID],
+		Labels: s.Labels, Containers: users[s.ID] + s.Foreign,
 		ReadOnly: s.ReadOnly, Dangling: s.Dangling,
-		Names: s.Names, Digest: s.Digest, History: s.Names,
+		Names: s.Names, Digest: s.Digest, History: s.NamesHistory,
 		Created: s.Created.Unix(), CreatedAt: s.Created.UTC().Format(time.RFC3339),
 	}
 }
@@ -121,12 +121,22 @@ func (r imageRow) ReadOnly() bool        { return r.entry.ReadOnly }
 func (r imageRow) Names() []string       { return r.entry.Names }
 func (r imageRow) RepoTags() []string    { return r.entry.RepoTags }
 func (r imageRow) RepoDigests() []string { return r.entry.RepoDigests }
-func (r imageRow) History() string       { return strings.Join(r.entry.History, ", ") }
 func (r imageRow) VirtualSize() int64    { return r.entry.VirtualSize }
 
+// History is all names the image has or had.
+func (r imageRow) History() string {
+	if len(r.entry.History) == 0 {
+		return noName
+	}
+	return strings.Join(r.entry.History, ", ")
+}
+
 // Size is the size for people, as "1.99 MB".
-func (r imageRow) Size() string {
-	s := units.HumanSizeWithPrecision(float64(r.entry.Size), 3)
+func (r imageRow) Size() string { return humanSize(r.entry.Size) }
+
+// humanSize is a number of bytes as Podman's lists of images show it.
+func humanSize(bytes int64) string {
+	s := units.HumanSizeWithPrecision(float64(bytes), 3)
 	i := strings.LastIndexFunc(s, unicode.IsNumber)
 	return s[:i+1] + " " + s[i+1:]
 }
@@ -137,15 +147,23 @@ type imageHeadingFields struct {
 	Labels, Containers, Dangling, ReadOnly, Names, RepoTags, RepoDigests, History                     string
 }
 
-var imageHeadings = map[string]string{"ID": "image id", "Id": "image id", "CreatedSince": "created"}
+var imageHeadings = map[string]string{"ID": "image id", "Id": "image id", "CreatedSince": "created", "ReadOnly": "r/o"}
 
-// imageColumns is the default template.
-func imageColumns(digests bool) string {
+// imageColumns is the default template. readOnly adds the column that tells
+// images of additional stores.
+func imageColumns(digests, history, readOnly bool) string {
 	columns := `{{range .}}{{.Repository}}\t{{.Tag}}\t`
 	if digests {
 		columns += `{{.Digest}}\t`
 	}
-	return columns + `{{.ID}}\t{{.CreatedSince}}\t{{.Size}}` + "\n{{end -}}"
+	columns += `{{.ID}}\t{{.CreatedSince}}\t{{.Size}}`
+	if history {
+		columns += `\t{{.History}}`
+	}
+	if readOnly {
+		columns += `\t{{.ReadOnly}}`
+	}
+	return columns + "\n{{end -}}"
 }
 
 var imageSortKeys = []string{"created", "id", "repository", "size", "tag"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ type imagesFlags struct {
 	digests   bool
 	filters   []string
 	format    string
+	history   bool
 	noTrunc   bool
 	noHeading bool
 	quiet     bool
@@ -34,6 +36,7 @@ func (f *imagesFlags) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.digests, "digests", false, "Show digests")
 	flags.StringSliceVarP(&f.filters, "filter", "f", nil, "Show only images this `condition` holds for, as dangling=true")
 	flags.StringVar(&f.format, "format", "", "Print in this `format`: json, or a Go template")
+	flags.BoolVar(&f.history, "history", false, "Show all names that images have or had")
 	flags.BoolVar(&f.noTrunc, "no-trunc", false, "Print whole ids")
 	flags.BoolVarP(&f.noHeading, "noheading", "n", false, "Print no headings")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Print only ids")
@@ -62,7 +65,7 @@ func newImageListCommand(app *App, name string, aliases ...string) *cobra.Comman
 	})
 	app.lazily(cmd, func() {
 		opts.addFlags(cmd.Flags())
-		completeFlag(cmd, "filter", keyWords("dangling=", "label=", "reference=", "before=", "since=", "until=", "id=", "readonly=", "containers="))
+		completeFlag(cmd, "filter", keyWords("dangling=", "label=", "reference=", "before=", "since=", "until=", "id=", "digest=", "intermediate=", "manifest=", "readonly=", "containers="))
 		completeFlag(cmd, "format", fixedWords("json", "table"))
 		completeFlag(cmd, "sort", fixedWords(imageSortKeys...))
 	})
@@ -106,11 +109,16 @@ func (app *App) images(ctx context.Context, f *imagesFlags, args []string) error
 		}
 		return nil
 	}
-	t := table{name: "images", columns: imageColumns(f.digests), headings: imageHeadings, noHeading: f.noHeading}
+	t := table{name: "images", columns: imageColumns(f.digests, f.history, anyReadOnly(list)), headings: imageHeadings, noHeading: f.noHeading}
 	if f.format != "" && f.format != "table" {
 		t.format = f.format
 	}
 	return t.write(app.Stdout, rows, imageHeadingFields{})
+}
+
+// anyReadOnly reports whether one of the images lies in an additional store.
+func anyReadOnly(list []engine.ImageSummary) bool {
+	return slices.ContainsFunc(list, func(s engine.ImageSummary) bool { return s.ReadOnly })
 }
 
 // imageUsers counts the containers of each image.

@@ -15,7 +15,7 @@ func imageList() []engine.ImageSummary {
 	id := func(c string) string { return strings.Repeat(c, 64) }
 	return []engine.ImageSummary{
 		{ID: id("a"), Names: []string{"registry.example:5000/team/app:v2", "localhost/app:latest"}, RepoDigests: []string{"localhost/app@sha256:" + id("1")},
-			Digest: "sha256:" + id("1"), Created: testNow.Add(-2 * time.Hour), SizeBytes: 123_456_789, Labels: map[string]string{"k": "v"}},
+			Digest: "sha256:" + id("1"), Created: testNow.Add(-2 * time.Hour), SizeBytes: 123_456_789, Labels: map[string]string{"k": "v"}, NamesHistory: []string{"localhost/app:latest", "registry.example:5000/team/app:v2", "localhost/old:1"}},
 		{ID: id("b"), Digest: "sha256:" + id("2"), Created: testNow.Add(-50 * time.Hour), SizeBytes: 1_987_655, Dangling: true, ParentID: id("c")},
 		{ID: id("c"), Names: []string{"localhost/pinned@sha256:" + id("3")}, Digest: "sha256:" + id("3"), Created: testNow.Add(-3000 * time.Hour), SizeBytes: 999, ReadOnly: true},
 	}
@@ -28,6 +28,7 @@ func TestImagesGolden(t *testing.T) {
 	}{
 		{"table", nil},
 		{"digests", []string{"--digests"}},
+		{"history", []string{"--history"}},
 		{"no-trunc", []string{"--no-trunc"}},
 		{"noheading", []string{"-n"}},
 		{"quiet", []string{"-q"}},

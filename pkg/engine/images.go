@@ -65,7 +65,13 @@ func (e *Engine) Pull(ctx context.Context, name string, opts PullOptions) (Image
 
 // Images lists images; with names, only those whose names match.
 func (e *Engine) Images(ctx context.Context, reference string, filters []string, all bool) ([]ImageSummary, error) {
-	return e.images().List(ctx, image.ListOptions{Filters: filters, Reference: reference, All: all, Labels: true})
+	return e.images().List(ctx, image.ListOptions{Filters: filters, Reference: reference, All: all, Labels: true, InUse: e.countHolders})
+}
+
+// countHolders counts the containers made from an image.
+func (e *Engine) countHolders(ctx context.Context, imageID string) (int, error) {
+	ids, err := e.holders(ctx, imageID)
+	return len(ids), err
 }
 
 // LookupImage finds one image.

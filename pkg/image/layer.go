@@ -169,13 +169,3 @@ func (s *Store) LayerUsage(ctx context.Context, id string) (int64, error) {
 	}
 	return size, nil
 }
-
-// ours reports whether the container id of the store is a layer of vpod's.
-func (s *Store) ours(id string) bool {
-	c, err := s.store.Container(id)
-	if err != nil {
-		return false
-	}
-	_, ours := parseLayerMark(c.Metadata)
-	return ours
-}

@@ -23,6 +23,8 @@ type Summary struct {
 	ParentID     string // image it builds on, when that is in the store
 	ManifestList bool   // a list of images for several platforms
 	Labels       map[string]string
+	NamesHistory []string // names it has or had, the last one first
+	Foreign      int      // containers of other tools that use it
 }
 
 // ListOptions choose images.
@@ -37,12 +39,18 @@ type ListOptions struct {
 	All bool
 	// Labels fills in the labels, for which every image's configuration is read.
 	Labels bool
+	// InUse counts vpod's containers that use an image; only asked for the filter
+	// containers. nil is none.
+	InUse func(ctx context.Context, imageID string) (int, error)
 }
 
 // List returns the images of the store and of additional ones, newest first, each
 // once.
 func (s *Store) List(ctx context.Context, opts ListOptions) ([]Summary, error) {
-	filters := slices.Clone(opts.Filters)
+	usage, filters, err := splitUsage(opts.Filters)
+	if err != nil {
+		return nil, err
+	}
 	if opts.Reference != "" {
 		filters = append(filters, "reference="+opts.Reference)
 	}
@@ -50,13 +58,12 @@ func (s *Store) List(ctx context.Context, opts ListOptions) ([]Summary, error) {
 		filters = append(filters, "intermediate=false")
 	}
 	var list []Summary
-	err := s.use(ctx, func(rt *libimage.Runtime) error {
-		choice := &libimage.ListImagesOptions{
-			Filters:     filters,
-			SetListData: true,
-			// A container of a store is external to vpod when vpod has not made it.
-			IsExternalContainerFunc: func(id string) (bool, error) { return !s.ours(id), nil },
+	err = s.use(ctx, func(rt *libimage.Runtime) error {
+		users, err := s.usersByImage()
+		if err != nil {
+			return err
 		}
+		choice := &libimage.ListImagesOptions{Filters: filters, SetListData: true}
 		found, err := rt.ListImages(ctx, choice)
 		if err != nil {
 			// What builds on what cannot be told when one image is damaged.
@@ -71,12 +78,18 @@ func (s *Store) List(ctx context.Context, opts ListOptions) ([]Summary, error) {
 				continue // also in an additional store
 			}
 			seen[image.ID()] = true
+			if chosen, err := usage.chooses(ctx, image.ID(), users[image.ID()], opts.InUse); err != nil {
+				return err
+			} else if !chosen {
+				continue
+			}
 			summary, err := summarize(ctx, image, opts.Labels)
 			if err != nil {
 				// One damaged image must not hide the others.
 				s.log.Warn("leaving out a damaged image; `rmi` removes it", "image", image.ID(), "error", err)
 				continue
 			}
+			summary.Foreign = users[image.ID()].foreign
 			list = append(list, summary)
 		}
 		return nil
@@ -92,6 +105,8 @@ func summarize(ctx context.Context, image *libimage.Image, labels bool) (Summary
 		Digest:   image.Digest().String(),
 		Created:  image.Created(),
 		ReadOnly: image.IsReadOnly(),
+
+		NamesHistory: slices.Clone(image.NamesHistory()),
 	}
 	for _, d := range image.Digests() {
 		sum.Digests = append(sum.Digests, d.String())
@@ -124,9 +139,6 @@ func summarize(ctx context.Context, image *libimage.Image, labels bool) (Summary
 // InspectData is what `image inspect` prints; its JSON is Podman's.
 type InspectData = libimage.ImageData
 
-// HistoryEntry is a step of an image's making, newest first, as `history` shows.
-type HistoryEntry = libimage.ImageHistory
-
 // Inspect describes an image in full.
 func (s *Store) Inspect(ctx context.Context, name string) (*InspectData, error) {
 	var data *InspectData
@@ -142,21 +154,4 @@ func (s *Store) Inspect(ctx context.Context, name string) (*InspectData, error) 
 		return nil
 	})
 	return data, explain(err)
-}
-
-// History returns the steps an image was made in, newest first.
-func (s *Store) History(ctx context.Context, name string) ([]HistoryEntry, error) {
-	var steps []HistoryEntry
-	err := s.use(ctx, func(rt *libimage.Runtime) error {
-		found, _, err := find(rt, name, nil)
-		if err != nil {
-			return err
-		}
-		steps, err = found.History(ctx)
-		if err != nil {
-			return fmt.Errorf("history of image %s: %w", name, err)
-		}
-		return nil
-	})
-	return steps, explain(err)
 }
