@@ -37,6 +37,7 @@ type Engine interface {
 	containerInspector
 	imageInspector
 	historian
+	importer
 	logReader
 	informer
 	puller

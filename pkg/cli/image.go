@@ -7,6 +7,7 @@ import "github.com/spf13/cobra"
 func imageVerbs(app *App) []*cobra.Command {
 	return []*cobra.Command{
 		newHistoryCommand(app),
+		newImportCommand(app),
 		newLoadCommand(app),
 		newPullCommand(app),
 		newSaveCommand(app),
@@ -21,6 +22,7 @@ func newImageCommand(app *App) *cobra.Command {
 	return newGroup("image", "Manage images",
 		newImageExistsCommand(app),
 		newHistoryCommand(app),
+		newImportCommand(app),
 		newImageInspectCommand(app),
 		newImageListCommand(app, "list", "ls"),
 		newLoadCommand(app),

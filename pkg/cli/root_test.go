@@ -158,7 +158,8 @@ func TestOnlyImageVerbsEnterTheUserNamespace(t *testing.T) {
 		"vpod image pull": true, "vpod image list": true, "vpod image rm": true, "vpod image tag": true, "vpod image untag": true,
 		"vpod image load": true, "vpod image save": true, "vpod image inspect": true, "vpod image exists": true, "vpod image prune": true,
 		"vpod system prune": true,
-		"vpod history":      true, "vpod image history": true, "vpod image tree": true,
+		"vpod import":       true, "vpod image import": true,
+		"vpod history": true, "vpod image history": true, "vpod image tree": true,
 	}
 	var all func(cmd *cobra.Command)
 	all = func(cmd *cobra.Command) {
