@@ -211,3 +211,10 @@ func isSyntax(err error) bool {
 	var kind *json.UnmarshalTypeError
 	return errors.As(err, &syntax) || errors.As(err, &kind)
 }
+
+// clock reads the guest's clock, or has it brought back.
+func (c *Client) clock(ctx context.Context, req agentproto.ClockRequest) (agentproto.ClockReply, error) {
+	var reply agentproto.ClockReply
+	err := c.call(ctx, agentproto.Request{Op: agentproto.OpClock}, req, &reply)
+	return reply, err
+}

@@ -116,6 +116,43 @@ type Clock struct {
 // for a session that was continued.
 func (s *Session) Clock() Clock { return s.clock }
 
+// request is what tells the guest the time by its own clock.
+func (c Clock) request() agentproto.ClockRequest {
+	now := time.Now() // the host's clock may have been set since c was measured
+	return agentproto.ClockRequest{
+		TimeUnixNano: now.UnixNano() - now.Sub(c.Host).Nanoseconds(),
+		ClockNanos:   c.GuestNanos,
+		ErrorNanos:   c.Error.Nanoseconds(),
+	}
+}
+
+// KeepTime has the guest bring its wall clock back to the host's, which is told to
+// within limit, or as well as can be. behind is the guest's word on how far its clock
+// was behind; stepped, that it was set at once.
+func (s *Session) KeepTime(ctx context.Context, limit time.Duration) (behind time.Duration, stepped bool, err error) {
+	c := New(s)
+	var best Clock
+	for range clockTries {
+		asked := time.Now()
+		reply, err := c.clock(ctx, agentproto.ClockRequest{})
+		if err != nil {
+			return 0, false, fmt.Errorf("read the guest's clock: %w", err)
+		}
+		took := time.Since(asked)
+		if best.Host.IsZero() || took/2 < best.Error {
+			best = Clock{GuestNanos: reply.ClockNanos, Host: asked.Add(took / 2), Error: took / 2}
+		}
+		if best.Error <= limit {
+			break
+		}
+	}
+	reply, err := c.clock(ctx, best.request())
+	if err != nil {
+		return 0, false, fmt.Errorf("set the guest's clock: %w", err)
+	}
+	return time.Duration(reply.BehindNanos), reply.Stepped, nil
+}
+
 // clockTries bounds how often MeasureClock asks; the quickest answer counts.
 const clockTries = 10
 

@@ -29,7 +29,9 @@ const (
 	OpOutput   Op = "output"   // BulkRequest -> BulkReply; then bytes guest to host until the source ends
 	OpForget   Op = "forget"   // drop a finished process and its kept output
 	OpList     Op = "list"     // -> ListReply
+	OpTree     Op = "tree"     // TreeRequest; then chunks guest to host
 	OpShutdown Op = "shutdown" // ShutdownRequest; answers when the machine may be switched off
+	OpClock    Op = "clock"    // ClockRequest -> ClockReply; reads the guest's clock, and brings it back to the host's
 )
 
 // InitProcess is the process id of a container's first process.
@@ -38,7 +40,7 @@ const InitProcess = "init"
 // Request is the first frame of every stream.
 type Request struct {
 	Op        Op              `json:"op"`
-	Container string          `json:"container,omitempty"` // 64 hex digits; every operation but hello and shutdown names one
+	Container string          `json:"container,omitempty"` // 64 hex digits; every operation but hello, clock and shutdown names one
 	Process   string          `json:"process,omitempty"`   // InitProcess or an exec session's id
 	Body      json.RawMessage `json:"body,omitempty"`
 }
@@ -121,6 +123,21 @@ type Machine struct {
 	Entropy      []byte `json:"entropy,omitempty"`
 	Hostname     string `json:"hostname,omitempty"`
 	NICs         []NIC  `json:"nics,omitempty"`
+}
+
+// ClockRequest says what time it was at a moment the guest can find again by its
+// own monotonic clock. Without a time it only asks for that clock.
+type ClockRequest struct {
+	TimeUnixNano int64 `json:"timeUnixNano,omitempty"` // wall clock; 0 sets nothing
+	ClockNanos   int64 `json:"clockNanos,omitempty"`   // the guest's monotonic clock at that time
+	ErrorNanos   int64 `json:"errorNanos,omitempty"`   // how far off this may be, either way: less is left alone
+}
+
+// ClockReply tells the guest's clock.
+type ClockReply struct {
+	ClockNanos  int64 `json:"clockNanos"`            // the guest's monotonic clock now
+	BehindNanos int64 `json:"behindNanos,omitempty"` // how far its wall clock was behind; negative: ahead
+	Stepped     bool  `json:"stepped,omitempty"`     // it was set at once, not brought nearer slowly
 }
 
 // NIC configures the network interface with a given MAC address, or, when none

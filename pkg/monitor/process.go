@@ -50,6 +50,7 @@ func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 	began := time.Now()
 	close(r.started)
 	s.log.Info("container started")
+	s.conns.Go(func() { s.keepTime(r) })
 	s.tell(func(st *Status) {
 		st.StartedAt = began
 		if st.State != statusStopping {

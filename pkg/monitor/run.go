@@ -78,8 +78,10 @@ type supervisor struct {
 	pid       int
 	start     startMachine
 	restartIn func(ran time.Duration, last time.Duration) time.Duration
-	limits    limits
-	oom       oomGuard
+	// watchClock is newClockTimer, but in tests.
+	watchClock func(interval time.Duration) (clockWatch, error)
+	limits     limits
+	oom        oomGuard
 
 	log     *slog.Logger
 	journal *tailFile
@@ -143,7 +145,7 @@ func newSupervisor(launchPath string, rep *reporter, lock *os.File, start startM
 	s := &supervisor{
 		launch: l, c: &l.Containers[0], pid: os.Getpid(), start: start,
 		files:  paths.Container{Data: l.DataDir, Run: l.RunDir},
-		limits: defaultLimits(), restartIn: nextBackoff, oom: newOOMGuard(),
+		limits: defaultLimits(), restartIn: nextBackoff, watchClock: newClockTimer, oom: newOOMGuard(),
 		report: rep, lock: lock,
 		stopping: make(chan struct{}), ended: make(chan struct{}),
 	}

@@ -38,6 +38,7 @@ type Agent struct {
 	processes  map[string]*Process
 	ops        []agentproto.Op
 	starts     []agentproto.StartRequest
+	clocks     []agentproto.ClockRequest
 }
 
 // Process is a process of the agent's.
@@ -69,6 +70,13 @@ func (a *Agent) Starts() []agentproto.StartRequest {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]agentproto.StartRequest(nil), a.starts...)
+}
+
+// Clocks returns the requests to set the clock so far.
+func (a *Agent) Clocks() []agentproto.ClockRequest {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]agentproto.ClockRequest(nil), a.clocks...)
 }
 
 // Serve answers on conn until it ends; it may be called again with another one.
@@ -143,6 +151,8 @@ func (a *Agent) serve(st *yamux.Stream) {
 		Reply(st, struct{}{}, nil)
 	case agentproto.OpList:
 		Reply(st, a.list(), nil)
+	case agentproto.OpClock:
+		a.keepTime(st, req)
 	default:
 		p := a.process(req.Process)
 		if p == nil {
@@ -160,6 +170,25 @@ func Reply(w io.Writer, body any, fail *agentproto.Error) {
 		panic(err)
 	}
 	_ = agentproto.WriteFrame(w, agentproto.Reply{Error: fail, Body: raw})
+}
+
+// keepTime tells the clock, and notes what it was to be set to.
+func (a *Agent) keepTime(st *yamux.Stream, req agentproto.Request) {
+	var clock agentproto.ClockRequest
+	if err := json.Unmarshal(req.Body, &clock); err != nil {
+		Reply(st, nil, &agentproto.Error{Code: agentproto.ErrBadRequest, Message: err.Error()})
+		return
+	}
+	var reply agentproto.ClockReply
+	if a.ClockNanos != nil {
+		reply.ClockNanos = a.ClockNanos()
+	}
+	if clock.TimeUnixNano != 0 {
+		a.mu.Lock()
+		a.clocks = append(a.clocks, clock)
+		a.mu.Unlock()
+	}
+	Reply(st, reply, nil)
 }
 
 func (a *Agent) process(id string) *Process {

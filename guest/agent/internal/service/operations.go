@@ -26,6 +26,12 @@ func (s *Server) control(st bulkStream, req *agentproto.Request, generation uint
 			return nil, err
 		}
 		return nil, s.runner.Shutdown(context.Background(), b.Sync)
+	case agentproto.OpClock:
+		var b agentproto.ClockRequest
+		if err := decode(req, &b); err != nil {
+			return nil, err
+		}
+		return machine.KeepTime(&b)
 	}
 	c, err := s.runner.Container(req.Container)
 	if err != nil {

@@ -134,6 +134,8 @@ func (s *Server) serve(st bulkStream, generation uint64) {
 	switch req.Op {
 	case agentproto.OpInput, agentproto.OpOutput:
 		s.bulk(st, &req)
+	case agentproto.OpTree:
+		s.tree(st, &req)
 	default:
 		body, err := s.control(st, &req, generation)
 		_ = reply(st, body, err)
@@ -143,9 +145,9 @@ func (s *Server) serve(st bulkStream, generation uint64) {
 // check refuses a request whose operation or names are none.
 func check(req *agentproto.Request) error {
 	switch req.Op {
-	case agentproto.OpHello, agentproto.OpShutdown:
+	case agentproto.OpHello, agentproto.OpShutdown, agentproto.OpClock:
 		return nil
-	case agentproto.OpList:
+	case agentproto.OpList, agentproto.OpTree:
 		return checkContainer(req.Container)
 	case agentproto.OpStart, agentproto.OpWait, agentproto.OpSignal, agentproto.OpResize, agentproto.OpInput, agentproto.OpOutput, agentproto.OpForget:
 		if err := checkContainer(req.Container); err != nil {
