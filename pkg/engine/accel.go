@@ -37,10 +37,12 @@ func (e *Engine) chooseAccel(ctx context.Context, asked string, program string, 
 		return accel, nil, reason, err
 	}
 	if cache.TSCkHz == 0 {
-		if cache.TSCkHz, err = qemu.MeasureTSC(); err != nil {
+		measured, err := qemu.MeasureTSC()
+		if err != nil {
 			e.opts.Log.Warn("measure the time stamp counter", "error", err)
 			return accel, nil, reason, nil // the guest calibrates by itself
 		}
+		cache.settleTSC(measured)
 		if err := cache.save(); err != nil {
 			e.opts.Log.Warn("keep the counter's rate", "error", err)
 		}

@@ -22,6 +22,9 @@ type hostCache struct {
 	TSCkHz int64                       `json:"tscKHz,omitempty"` // rate of the time stamp counter
 	KVM    map[string]qemu.ProbeResult `json:"kvm,omitempty"`    // by kvmKey
 
+	// EarlierTSCkHz is the rate kept in an earlier boot, 0 for none; see settleTSC.
+	EarlierTSCkHz int64 `json:"earlierTSCKHz,omitempty"`
+
 	// Protects says whether sidecar.CanProtect; nil when nobody has asked.
 	Protects *bool `json:"protects,omitempty"`
 }
@@ -37,9 +40,26 @@ func loadHostCache() (*hostCache, error) {
 		_ = json.Unmarshal(b, h) // what cannot be read is found out again
 	}
 	if h.BootID != boot {
+		if h.TSCkHz != 0 {
+			h.EarlierTSCkHz = h.TSCkHz
+		}
 		h.BootID, h.TSCkHz, h.KVM, h.Protects = boot, 0, nil, nil
 	}
 	return h, nil
+}
+
+// tscTolerance is how far apart two measurements of one counter may lie, in parts per
+// million: 3 ms in a minute, of which the monitor relieves a guest's clock.
+const tscTolerance = 50
+
+// settleTSC keeps the counter's rate as measured, or an earlier boot's that agrees
+// with it: the rate is part of what a template was made for, and a new figure after
+// each boot of the host would have all of them made again.
+func (h *hostCache) settleTSC(measuredkHz int64) {
+	h.TSCkHz = measuredkHz
+	if off := measuredkHz - h.EarlierTSCkHz; max(off, -off)*1_000_000 <= h.EarlierTSCkHz*tscTolerance {
+		h.TSCkHz = h.EarlierTSCkHz
+	}
 }
 
 // userCache is the directory of what is the same for all of the user's --root
