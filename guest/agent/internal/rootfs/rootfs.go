@@ -22,6 +22,10 @@ import (
 type Root struct {
 	Dir string // its mount point
 
+	Lower   string // the image, where it is a disk; else ""
+	Upper   string // what the container has changed of it; "" with a share
+	Scratch string // where the scratch disk is mounted; "" without one
+
 	mounted []string // in order
 	made    []string // directories, in order
 }
@@ -61,6 +65,9 @@ func Assemble(ctx context.Context, dir string, r agentproto.Rootfs, known *devic
 		if err := root.mountScratch(disks[1], upper, r.Volatile); err != nil {
 			return nil, err
 		}
+	}
+	if r.ScratchDisk != "" {
+		root.Scratch = upper
 	}
 	return root, root.mountOverlay(lower, upper, r)
 }
@@ -141,6 +148,7 @@ func (r *Root) mountOverlay(lower, scratch string, fs agentproto.Rootfs) error {
 		}
 	}
 	forgetVolatile(work)
+	r.Lower, r.Upper = lower, upper
 	data := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
 	if fs.Volatile || fs.ScratchDisk == "" {
 		data += ",volatile"

@@ -38,6 +38,7 @@ type Container struct {
 	mu        sync.Mutex
 	processes map[string]*Process // nil: id reserved
 	gone      bool
+	readers   []*reader // of its files; see tree.go
 }
 
 // Create makes a container and starts its first process. ready is called before
@@ -254,6 +255,7 @@ func (c *Container) kill() error { return c.group.Kill() }
 // destroy undoes the container; what was never made is skipped.
 func (c *Container) destroy() error {
 	var errs []error
+	c.interruptReaders()
 	if c.group != nil {
 		_ = c.group.Kill() // also what is about to start; Remove tells of errors
 	}

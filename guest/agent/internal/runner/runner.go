@@ -45,13 +45,16 @@ type Runner struct {
 	containers map[string]*Container // a nil one is being made
 	keptBytes  int64                 // of memory, from containers; 0 until there is one
 	down       bool
+
+	freezing chan struct{} // holds one while a file system is frozen
 }
 
 // New returns a Runner that keeps what it needs in dir, StateDir, which it makes.
 // There may be one only, as it collects every child of the process. logf writes to
 // the machine's console.
 func New(dir string, logf func(format string, args ...any)) (*Runner, error) {
-	r := &Runner{dir: dir, reaper: reaper.New(), logf: logf, groups: cgroup.NewPool(cgroup.Root), containers: make(map[string]*Container)}
+	r := &Runner{dir: dir, reaper: reaper.New(), logf: logf, groups: cgroup.NewPool(cgroup.Root), containers: make(map[string]*Container),
+		freezing: make(chan struct{}, 1)}
 	for path, fd := range map[string]*int{"/proc": &r.procFD, "/dev/pts": &r.ptsFD, "/proc/self/exe": &r.exeFD} {
 		n, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -150,6 +153,7 @@ func (r *Runner) Shutdown(ctx context.Context, sync bool) error {
 	defer cancel()
 	var errs []error
 	for _, c := range all {
+		c.interruptReaders() // what waits for a frozen file system cannot be killed
 		errs = append(errs, c.kill())
 	}
 	for _, c := range all {
