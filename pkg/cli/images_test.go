@@ -170,6 +170,7 @@ func TestTagLoadSave(t *testing.T) {
 		{"load -i x.tar", []int{0}, 0, "load x.tar", "Loaded image: localhost/a:1\n"},
 		{"load", []int{0}, 125, "", ""},
 		{"save a b", nil, 0, "save a b", ""},
+		{"save --format oci-archive --uncompressed -o x a", nil, 0, "save a", ""},
 		{"save -o x a", []int{1}, 0, "save a", ""},
 		{"save a", []int{1}, 125, "", ""},
 		{"save --format foo a", nil, 125, "", ""},

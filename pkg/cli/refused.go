@@ -85,7 +85,6 @@ func refusals() []refusal {
 		{[]string{"external", "sync"}, []string{"ps", "ls", "list", "exists", "prune"}, "vpod shows its own containers only, always in their true state", "leave the option out"},
 		{[]string{"watch", "w"}, []string{"ps", "ls", "list"}, "ps prints once", "use `watch vpod ps`"},
 		{[]string{"tree"}, []string{"images", "ls", "list"}, "the list is not drawn as a tree", "use `vpod image tree IMAGE`"},
-		{[]string{"uncompressed"}, []string{"save"}, "layers are saved as the format asks", "leave the option out"},
 		{[]string{"debug"}, []string{"info"}, "the option's name is --log-level debug", "use `vpod --log-level debug info`"},
 		{[]string{"r", "c", "ssh"}, []string{"vpod"}, "there is no service to connect to: vpod works on this machine", "use ssh"},
 		{[]string{"namespace", "network-config-dir", "runtime", "runtime-flag", "storage-opt"}, []string{"vpod"}, "vpod has nothing of the kind to choose", "leave the option out; the image store follows storage.conf"},

@@ -25,6 +25,8 @@ type saveFlags struct {
 	multi    bool
 	output   string
 	quiet    bool
+
+	uncompressed bool
 }
 
 func (f *saveFlags) addFlags(flags *pflag.FlagSet) {
@@ -34,6 +36,7 @@ func (f *saveFlags) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.multi, "multi-image-archive", "m", false, "Take further arguments as images, not as tags of the first, with --format docker-archive")
 	flags.StringVarP(&f.output, "output", "o", "", "Write to this `file` or directory in place of standard output")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Show no progress")
+	flags.BoolVar(&f.uncompressed, "uncompressed", false, "Leave layers uncompressed, with --format oci-archive or oci-dir")
 }
 
 func newSaveCommand(app *App) *cobra.Command {
@@ -75,7 +78,7 @@ func (app *App) save(ctx context.Context, f saveFlags, names []string) error {
 	if err != nil {
 		return err
 	}
-	opts := engine.SaveOptions{Format: f.format, Output: f.output, Stdout: app.Stdout, Compress: f.compress, Multi: f.multi}
+	opts := engine.SaveOptions{Format: f.format, Output: f.output, Stdout: app.Stdout, Compress: f.compress, Uncompressed: f.uncompressed, Multi: f.multi}
 	if !f.quiet {
 		opts.Progress = app.Stderr
 	}

@@ -120,6 +120,8 @@ type SaveOptions struct {
 	Compress bool
 	Multi    bool // several images in one archive
 	Progress io.Writer
+
+	Uncompressed bool // leave the layers of OCI formats as they are
 }
 
 // Save writes images to an archive or a directory.
@@ -132,6 +134,8 @@ func (e *Engine) Save(ctx context.Context, names []string, opts SaveOptions) err
 		Writer:   opts.Stdout,
 		Compress: opts.Compress,
 		Progress: opts.Progress,
+
+		Uncompressed: opts.Uncompressed,
 	})
 }
 

@@ -101,6 +101,8 @@ func (o *SaveOptions) check() error {
 		return fmt.Errorf("more tags can only be saved in docker-archive, not in %s", o.Format)
 	case o.Compress && o.Format != DockerDir:
 		return errors.New("--compress needs --format docker-dir: archives are not compressed")
+	case o.Uncompressed && o.Format != OCIArchive && o.Format != OCIDir:
+		return errors.New("--uncompressed needs --format oci-archive or oci-dir: docker-archive never compresses layers, docker-dir only with --compress")
 	case o.Output == "" && (o.Format == OCIDir || o.Format == DockerDir):
 		return fmt.Errorf("format %s makes a directory: name it with --output", o.Format)
 	case o.Output == "" && o.Writer == nil:

@@ -73,3 +73,73 @@ load helpers
 	assert "$stderr" =~ "cut.tar"
 	rm "$T/cut.tar"
 }
+
+@test "vpod save and load: what other tools write and read" {
+	for format in docker-archive oci-archive docker-dir; do
+		rm -rf "$T/saved"
+		run_vpod save --quiet --format "$format" --output "$T/saved" $IMAGE
+		transport=$format
+		[ "$format" != docker-dir ] || transport=dir
+		run_logged skopeo copy "$transport:$T/saved" "dir:$T/copied"
+		# Podman reads vpod's, vpod Podman's.
+		run_logged podman --root "$T/d" --runroot "$T/r" load --quiet --input "$T/saved"
+		rm -rf "$T/saved" "$T/copied"
+		run_logged podman --root "$T/d" --runroot "$T/r" save --quiet --format "$format" --output "$T/saved" $IMAGE
+		run_vpod rmi --all --force
+		run_vpod load --quiet --input "$T/saved"
+		id=$(vpod images --quiet)
+		assert "$(wc -l <<< "$id")" -eq 1 "images after $format"
+		run_vpod image inspect --format '{{index .Config.Labels "org.example.image"}}' "$id"
+		assert "$output" = busybox
+		run_vpod rmi --all --force
+		run_vpod load --quiet --input "$VPOD_TEST_IMAGE"
+	done
+	rm -rf "$T/saved"
+	# Several images in one archive.
+	run_vpod tag $IMAGE localhost/second:2
+	run_logged podman --root "$T/d" --runroot "$T/r" save --quiet --multi-image-archive --output "$T/multi.tar" $IMAGE localhost/second:2
+	run_vpod rmi --all --force
+	run_vpod load --input "$T/multi.tar"
+	run_vpod image exists localhost/second:2
+	run_vpod rmi localhost/second:2
+	rm "$T/multi.tar"
+}
+
+@test "vpod save: compressed layers or not" {
+	each_case layers_are <<-'TABLE'
+		oci-dir    |                | gzip
+		oci-dir    | --uncompressed | tar
+		docker-dir |                | tar
+		docker-dir | --compress     | gzip
+	TABLE
+	run_vpod 125 save --uncompressed --output "$T/x.tar" $IMAGE
+	assert "$stderr" =~ "--uncompressed needs"
+	run_vpod 125 save --compress --output "$T/x.tar" $IMAGE
+	assert "$stderr" =~ "--compress needs"
+	[ ! -e "$T/x.tar" ]
+}
+
+layers_are() { # FORMAT | OPTIONS | KIND
+	run_vpod save --quiet --format "$1" $2 --output "$T/saved" $IMAGE
+	layer=$(find "$T/saved" -type f -size +100k)
+	case $3 in
+	gzip) gzip --test < "$layer" ;;
+	tar) tar -tf "$layer" > /dev/null ;;
+	esac
+	[ "$3" = gzip ] || ! gzip --test < "$layer" 2> /dev/null
+	rm -r "$T/saved"
+}
+
+@test "vpod load: compressed in every way" {
+	for tool in gzip bzip2 xz zstd; do
+		command -v "$tool" > /dev/null || continue
+		"$tool" < "$VPOD_TEST_IMAGE" > "$T/packed"
+		run_vpod rmi --all --force
+		run_vpod load --input "$T/packed"
+		assert "$output" = "Loaded image: $IMAGE"
+		run_vpod rmi --all --force
+		vpod load --quiet < "$T/packed"
+		run_vpod image exists $IMAGE
+	done
+	rm "$T/packed"
+}
