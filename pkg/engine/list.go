@@ -99,7 +99,7 @@ func (e *Engine) sizeOf(c container.Container) (*Size64, error) {
 	}
 	var err error
 	if c.Spec.HasScratch() {
-		if size.Writable, err = rootfs.ScratchUsage(e.dirs.Container(c.Spec.ID).Scratch(), e.dirs.Cache()); err != nil {
+		if size.Writable, err = rootfs.ScratchUsage(e.dirs.Container(c.Spec.ID).Scratch(), e.dirs.Cache()); err != nil && !errors.Is(err, fs.ErrNotExist) { // as of one that is being removed
 			return nil, fmt.Errorf("size of container %s: %w", c.Spec.Name, err)
 		}
 	}

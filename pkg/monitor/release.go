@@ -1,9 +1,29 @@
 package monitor
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 )
+
+// discardDisk removes the writable disk of a container that is about to be removed,
+// and that nobody can start while the liveness lock is held. Its blocks are given
+// back when the file returned is closed, which may be after everybody has been told of
+// the end: it takes the file system 10 to 20 ms. The file is nil when there is nothing
+// to close.
+func (s *supervisor) discardDisk(out outcome) *os.File {
+	if !s.c.AutoRemove || out.neverRan {
+		return nil // what never ran stays as it was
+	}
+	f, err := os.Open(s.files.Scratch())
+	if err != nil {
+		return nil // it has none
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		s.log.Warn("remove the scratch disk", "error", err)
+	}
+	return f
+}
 
 // promised reports whether a client that said it would remove the container has
 // been told of its end. One that was killed before it read that has not.

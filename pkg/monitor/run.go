@@ -262,6 +262,7 @@ func (s *supervisor) finish(out outcome, endServing func()) error {
 		s.log.Error("write exit record", "error", recordErr)
 	}
 	s.closeFiles()
+	defer s.discardDisk(out).Close() // of a nil file it is an error, and no harm
 	s.unlock()
 	close(s.ended)
 	endServing()
