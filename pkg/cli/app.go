@@ -38,6 +38,7 @@ type Engine interface {
 	imageInspector
 	historian
 	importer
+	listEditor
 	logReader
 	informer
 	puller

@@ -128,7 +128,7 @@ type refusedCommand struct {
 func refusedCommands() []refusedCommand {
 	return []refusedCommand{
 		{[]string{"build"}, "vpod makes no images", "use `buildah build` or `podman build`: vpod sees what they build at once"},
-		{[]string{"commit", "manifest"}, "vpod makes no images", "use `buildah` or `podman`: vpod sees what they make at once"},
+		{[]string{"commit"}, "vpod makes no images", "use `buildah` or `podman`: vpod sees what they make at once"},
 		{[]string{"login", "logout"}, "credentials are kept by other tools", "use `podman login`, `buildah login` or `skopeo login`: vpod reads what they write"},
 		{[]string{"push", "search", "sign", "trust", "scp"}, "vpod runs images and does not publish or explore them", "use `podman`, `buildah` or `skopeo`: the images are the same"},
 		{[]string{"cp", "diff", "export", "mount", "unmount", "umount"}, "the container's files are its machine's alone while it is there, and the host never reads its disk", "with the container running: `vpod exec CONTAINER tar c DIR`, and `vpod exec -i CONTAINER tar x` the other way"},

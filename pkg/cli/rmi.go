@@ -63,6 +63,12 @@ func (app *App) rmi(ctx context.Context, f rmiFlags, names []string) error {
 		return err
 	}
 	removed, err := eng.RemoveImages(ctx, names, engine.RemoveImagesOptions{Force: f.force, All: f.all, Ignore: f.ignore || f.force, NoPrune: f.noPrune})
+	app.showRemoved(removed)
+	return app.printErrors(ctx, joined(err), removalCode)
+}
+
+// showRemoved prints the names and images that are gone.
+func (app *App) showRemoved(removed []engine.ImageRemoved) {
 	for _, r := range removed {
 		for _, name := range r.Untagged {
 			fmt.Fprintln(app.Stdout, "Untagged:", name)
@@ -71,7 +77,6 @@ func (app *App) rmi(ctx context.Context, f rmiFlags, names []string) error {
 			fmt.Fprintln(app.Stdout, "Deleted:", r.ID)
 		}
 	}
-	return app.printErrors(ctx, joined(err), removalCode)
 }
 
 // joined takes apart what errors.Join put together. Other errors with several

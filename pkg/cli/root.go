@@ -90,6 +90,7 @@ func topCommands(app *App) []*cobra.Command {
 		newImagesCommand(app),
 		newInfoCommand(app),
 		newInspectCommand(app),
+		newManifestCommand(app),
 		newSystemCommand(app),
 		newVersionCommand(app),
 		newCompletionCommand(app),

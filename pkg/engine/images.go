@@ -145,6 +145,7 @@ type RemoveImagesOptions struct {
 	All     bool
 	Ignore  bool // names that do not exist are passed over
 	NoPrune bool // keep the images below that have no name
+	Lists   bool // names are those of manifest lists, others are refused
 }
 
 // RemoveImages removes names and images. Containers hold their image: it is
@@ -156,6 +157,7 @@ func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveIm
 		All:              opts.All,
 		Ignore:           opts.Ignore,
 		NoPrune:          opts.NoPrune,
+		Lists:            opts.Lists,
 		InUse:            e.holderNames,
 		RemoveContainers: e.removeHolders,
 	})

@@ -17,6 +17,7 @@ type RemoveOptions struct {
 	All     bool // every image; names must be empty
 	Ignore  bool // a name there is no image by is no error
 	NoPrune bool // keep images without a name that only the removed one was built on
+	Lists   bool // names are those of manifest lists; others are refused with ErrNotAList
 
 	// InUse names the containers that use an image, as they are to be shown.
 	// nil is none.
@@ -90,10 +91,11 @@ func (r *remover) all(ctx context.Context) error {
 
 // byName removes what a user's name means.
 func (r *remover) byName(ctx context.Context, name string) error {
-	image, resolved, err := find(r.rt, name, nil)
-	if libimage.ErrorIsImageUnknown(err) {
-		// It may be a list of images for platforms none of which is here.
-		image, resolved, err = find(r.rt, name, &libimage.LookupImageOptions{ManifestList: true})
+	// The name of a list means the list, not the image in it for this platform,
+	// which has names of its own.
+	image, resolved, err := find(r.rt, name, &libimage.LookupImageOptions{ManifestList: true})
+	if err == nil && r.opts.Lists {
+		_, err = r.rt.LookupManifestList(name)
 	}
 	switch {
 	case libimage.ErrorIsImageUnknown(err) && r.opts.Ignore:

@@ -9,7 +9,7 @@ import (
 	"github.com/containers/common/libimage"
 )
 
-// Tag gives an image more names; short ones get the registry "localhost" and the
+// Tag gives an image, or a manifest list, more names; short ones get the registry "localhost" and the
 // tag "latest". A name another image has is taken from it.
 func (s *Store) Tag(ctx context.Context, name string, newNames ...string) error {
 	for _, n := range newNames { // all or none
@@ -18,7 +18,7 @@ func (s *Store) Tag(ctx context.Context, name string, newNames ...string) error 
 		}
 	}
 	return explain(s.use(ctx, func(rt *libimage.Runtime) error {
-		found, _, err := find(rt, name, nil)
+		found, _, err := find(rt, name, &libimage.LookupImageOptions{ManifestList: true})
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (s *Store) Tag(ctx context.Context, name string, newNames ...string) error 
 // stays.
 func (s *Store) Untag(ctx context.Context, name string, names ...string) error {
 	return explain(s.use(ctx, func(rt *libimage.Runtime) error {
-		found, _, err := find(rt, name, nil)
+		found, _, err := find(rt, name, &libimage.LookupImageOptions{ManifestList: true})
 		if err != nil {
 			return err
 		}
