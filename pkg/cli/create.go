@@ -28,7 +28,7 @@ func newCreateCommand(app *App) *cobra.Command {
   vpod create -i busybox cat`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := app.create(cmd.Context(), &opts, args)
+			c, err := app.create(cmd.Context(), &opts, args, false)
 			if err != nil {
 				return err
 			}
@@ -44,8 +44,8 @@ func newCreateCommand(app *App) *cobra.Command {
 }
 
 // create makes the container that the options ask for and writes its id to the
-// file of --cidfile.
-func (app *App) create(ctx context.Context, flags *createFlags, args []string) (c container.Container, err error) {
+// file of --cidfile. starts says that the caller starts it at once.
+func (app *App) create(ctx context.Context, flags *createFlags, args []string, starts bool) (c container.Container, err error) {
 	in, err := app.surroundings()
 	if err != nil {
 		return c, err
@@ -55,6 +55,7 @@ func (app *App) create(ctx context.Context, flags *createFlags, args []string) (
 		return c, err
 	}
 	spec.CreateCommand = app.Args
+	opts.Starts = starts
 	cidFile, err := reserveCIDFile(&spec)
 	if err != nil {
 		return c, err

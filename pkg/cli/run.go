@@ -88,7 +88,7 @@ func (app *App) run(ctx context.Context, f *runFlags, args []string) error {
 	if o.stdin && o.tty {
 		app.warnWithoutTerminal()
 	}
-	c, err := app.create(ctx, &f.createFlags, args)
+	c, err := app.create(ctx, &f.createFlags, args, true)
 	if err != nil {
 		return err
 	}

@@ -31,13 +31,17 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 		return c, nil, err
 	}
 	e.opts.Timing.Mark("read the settings")
+	spec.ID = newID()
+	if opts.Starts {
+		e.expectMonitor(e.dirs.Container(spec.ID))
+		e.opts.Timing.Mark("spawn the monitor")
+	}
 	e.sweepLayers(ctx)
 	img, err := e.ensureImage(ctx, opts)
 	if err != nil {
 		return c, nil, err
 	}
 	e.opts.Timing.Mark("find the image")
-	spec.ID = newID()
 	spec.Created = time.Now().UTC()
 	proposed := spec.Name == ""
 	if spec, err = resolve(spec, img, cfg, opts); err != nil {

@@ -41,6 +41,7 @@ type Engine struct {
 	mu         sync.Mutex
 	db         *store.Store
 	imageStore *image.Store
+	expected   *monitorProcess // started ahead, for a container that is being made
 }
 
 // New returns an engine; it opens nothing yet. The caller closes it.
@@ -56,6 +57,7 @@ func New(opts Options) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.dismiss()
 	var first error
 	if e.db != nil {
 		first = e.db.Close()

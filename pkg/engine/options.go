@@ -29,6 +29,7 @@ type CreateOptions struct {
 	Image    string // as the user wrote it
 	Pull     PullOptions
 	Replace  bool                           // remove a container of the same name first
+	Starts   bool                           // it is started at once: what that needs is prepared meanwhile
 	Progress func(line string, percent int) // conversion progress, percent -1 when unknown; nil is quiet
 
 	// EntrypointSet says that Spec.Process.Entrypoint replaces the image's even

@@ -27,10 +27,18 @@ const (
 )
 
 // RunMonitor is the body of the hidden verb "monitor": it returns when the
-// container has ended for good. Descriptors 3 and 4 are the report and the
-// liveness lock.
+// container has ended for good, or when there is nothing to do after all.
+// Descriptor 3 is the report, over which the liveness lock comes first.
 func RunMonitor(ctx context.Context, launchPath string, record *timing.Recorder) error {
-	return monitor.Run(ctx, launchPath, os.NewFile(3, "report"), os.NewFile(4, "live.lock"), record)
+	lock, err := receiveLock(3)
+	if errors.Is(err, io.EOF) {
+		return nil // the command needs no monitor, or is gone
+	}
+	if err != nil {
+		return fmt.Errorf("start the monitor: %w", err)
+	}
+	record.Mark("wait for orders")
+	return monitor.Run(ctx, launchPath, os.NewFile(3, "report"), lock, record)
 }
 
 // monitorProcess is a monitor this command has just started. It is not a child
@@ -39,8 +47,9 @@ type monitorProcess struct {
 	pid    int
 	report *net.UnixConn
 	lines  *bufio.Reader
-	log    string       // path of its own log
-	notice func(string) // tells the user something
+	ended  chan struct{} // closed when it has ended while this command runs
+	log    string        // path of its own log
+	notice func(string)  // tells the user something
 	timing *timing.Recorder
 }
 
@@ -48,8 +57,9 @@ type monitorProcess struct {
 // console's tail.
 const maxReportLine = 256 << 10
 
-// spawnMonitor starts the monitor with the liveness lock, which it then holds.
-func spawnMonitor(files paths.Container, lock *os.File, opts Options) (*monitorProcess, error) {
+// spawnMonitor starts the monitor of a container. It waits for handOver; its
+// orders need not be written before.
+func spawnMonitor(files paths.Container, opts Options) (*monitorProcess, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find vpod's own executable: %w", err)
@@ -72,19 +82,24 @@ func spawnMonitor(files paths.Container, lock *os.File, opts Options) (*monitorP
 	}
 	cmd := exec.Command(exe, monitorVerb, files.Launch())
 	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{theirs, lock}
+	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("start the monitor: %w", err)
 	}
 	pid := cmd.Process.Pid
+	ended := make(chan struct{})
 	// Reaps the monitor should it end before this command does; nobody else waits for it.
-	go func() { _ = cmd.Wait() }()
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 	return &monitorProcess{
 		pid:    pid,
 		report: conn.(*net.UnixConn),
 		lines:  bufio.NewReaderSize(conn, 4096),
+		ended:  ended,
 		log:    files.MonitorLog(),
 		notice: opts.Notice,
 		timing: opts.Timing,

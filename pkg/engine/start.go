@@ -159,6 +159,12 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 		return nil, err
 	}
 	e.opts.Timing.Mark("look at its state")
+	m, err := e.monitorFor(files)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	e.opts.Timing.Mark("spawn the monitor")
 	orders, err := e.orders(ctx, c, files)
 	if err != nil {
 		return nil, err
@@ -185,12 +191,9 @@ func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Co
 		return nil, err
 	}
 	e.opts.Timing.Mark("write the monitor's orders")
-	m, err := spawnMonitor(files, lock, e.opts)
-	if err != nil {
+	if err := m.handOver(lock); err != nil {
 		return nil, errors.Join(err, e.startFailed(ctx, spec, err))
 	}
-	e.opts.Timing.Mark("spawn the monitor")
-	defer m.Close()
 	s, err := e.handshake(ctx, m, c, files, streams)
 	if err != nil {
 		lock.Close()
