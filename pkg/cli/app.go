@@ -42,6 +42,8 @@ type Engine interface {
 	logReader
 	informer
 	puller
+	pusher
+	authenticator
 	imageLister
 	imageRemover
 	tagger

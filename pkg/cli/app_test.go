@@ -242,6 +242,8 @@ type fakeTerminal struct {
 	raw       int // how often raw mode was entered, less how often it was left
 }
 
+func (f *fakeTerminal) ReadPassword(int) ([]byte, error) { return []byte("secret"), nil }
+
 func (f *fakeTerminal) IsTerminal(stream int) bool { return slices.Contains(f.terminals, stream) }
 
 func (f *fakeTerminal) Size() (engine.Size, error) {

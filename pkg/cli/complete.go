@@ -150,7 +150,7 @@ func signalWords(*cobra.Command, []string, string) ([]string, cobra.ShellCompDir
 // completeFlags offers values of the options of run and create.
 func (f *createFlags) completeFlags(app *App, cmd *cobra.Command) {
 	cmd.ValidArgsFunction = oneWord(app.imageWords)
-	f.platformFlags.completeFlags(cmd)
+	f.fetchFlags.completeFlags(cmd)
 	for flag, offer := range map[string]words{
 		"pull":         fixedWords(pullPolicies...),
 		"restart":      fixedWords("no", "always", "on-failure", "on-failure:", "unless-stopped"),

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"vpod/pkg/engine"
@@ -48,7 +50,7 @@ func (f *platformFlags) get() (engine.Platform, error) {
 	return p, nil
 }
 
-// registryFlags say how to speak with a registry.
+// registryFlags say how to speak with registries.
 type registryFlags struct {
 	authFile  string
 	tlsVerify bool
@@ -74,29 +76,108 @@ func (f *registryFlags) apply(opts *engine.PullOptions) error {
 	return nil
 }
 
+// accessFlags say how to speak with one registry.
+type accessFlags struct {
+	registryFlags
+	certDir string
+	creds   string
+}
+
+func (f *accessFlags) addFlags(flags *pflag.FlagSet) {
+	f.registryFlags.addFlags(flags)
+	flags.StringVar(&f.certDir, "cert-dir", "", "Take certificates and keys for the registry from this `directory`")
+	flags.StringVar(&f.creds, "creds", "", "Log in to the registry as `USER[:PASSWORD]`")
+}
+
+func (f *accessFlags) apply(opts *engine.PullOptions) error {
+	if f.certDir != "" {
+		if info, err := os.Stat(f.certDir); err != nil {
+			return fmt.Errorf("--cert-dir: %w", err)
+		} else if !info.IsDir() {
+			return fmt.Errorf("--cert-dir %s: not a directory", f.certDir)
+		}
+	}
+	opts.Creds, opts.CertDir = f.creds, f.certDir
+	return f.registryFlags.apply(opts)
+}
+
+// get returns what the flags ask for.
+func (f *accessFlags) get() (engine.RegistryAccess, error) {
+	var opts engine.PullOptions
+	err := f.apply(&opts)
+	return engine.RegistryAccess{AuthFile: opts.AuthFile, Creds: opts.Creds, CertDir: opts.CertDir, TLSVerify: opts.TLSVerify}, err
+}
+
+// retryFlags say how often a copy is tried again.
+type retryFlags struct {
+	count   uint
+	delay   time.Duration
+	changed func(flag string) bool
+}
+
+func (f *retryFlags) addFlags(flags *pflag.FlagSet) {
+	f.changed = flags.Changed
+	flags.UintVar(&f.count, "retry", 3, "Try this `number` of times again when the registry or the network fails")
+	flags.DurationVar(&f.delay, "retry-delay", 0, "Wait this `time` before each new try, in place of 1s, 2s, 4s, ...")
+}
+
+func (f *retryFlags) get() engine.Retry {
+	r := engine.Retry{Delay: f.delay}
+	if f.changed("retry") {
+		r.Count = &f.count
+	}
+	return r
+}
+
+// fetchFlags are what pull, run and create have in common.
+type fetchFlags struct {
+	platformFlags
+	accessFlags
+	retryFlags
+	decryptionKeys []string
+}
+
+func (f *fetchFlags) addFlags(flags *pflag.FlagSet) {
+	f.platformFlags.addFlags(flags)
+	f.accessFlags.addFlags(flags)
+	f.retryFlags.addFlags(flags)
+	flags.StringSliceVar(&f.decryptionKeys, "decryption-key", nil, "Decrypt encrypted layers with this key, `FILE[:PASSWORD]`")
+}
+
+func (f *fetchFlags) apply(opts *engine.PullOptions) error {
+	var err error
+	if opts.Platform, err = f.platformFlags.get(); err != nil {
+		return err
+	}
+	opts.Retry, opts.DecryptionKeys = f.retryFlags.get(), f.decryptionKeys
+	return f.accessFlags.apply(opts)
+}
+
+// completeFlags completes the values that can be known.
+func (f *fetchFlags) completeFlags(cmd *cobra.Command) {
+	f.platformFlags.completeFlags(cmd)
+	completeFlag(cmd, "creds", noWords)
+	completeFlag(cmd, "retry", noWords)
+	completeFlag(cmd, "retry-delay", noWords)
+}
+
 // Pull policies; the empty one is that of containers.conf, "missing" by default.
 var pullPolicies = []string{"always", "missing", "newer", "never"}
 
 // imageFlags are the options of run and create about the image.
 type imageFlags struct {
-	platformFlags
-	registryFlags
+	fetchFlags
 	pull  string
 	quiet bool
 }
 
 func (f *imageFlags) addFlags(flags *pflag.FlagSet) {
-	f.platformFlags.addFlags(flags)
-	f.registryFlags.addFlags(flags)
+	f.fetchFlags.addFlags(flags)
 	flags.Var(newChoice(&f.pull, pullPolicies...), "pull", "Fetch the image by this `policy`: always, missing (default), newer or never")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Show no progress while the image is fetched and converted")
 }
 
 func (f *imageFlags) apply(opts *engine.PullOptions) error {
-	var err error
-	if opts.Platform, err = f.platformFlags.get(); err != nil {
-		return err
-	}
 	opts.Policy = f.pull
-	return f.registryFlags.apply(opts)
+	return f.fetchFlags.apply(opts)
 }

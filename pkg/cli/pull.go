@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -14,42 +13,22 @@ import (
 // puller is what pull needs of the engine.
 type puller interface {
 	Pull(ctx context.Context, name string, opts engine.PullOptions) (engine.Image, error)
+	PullAllTags(ctx context.Context, repository string, opts engine.PullOptions) ([]engine.Image, error)
 }
 
 type pullFlags struct {
-	platformFlags
-	registryFlags
-	certDir string
-	creds   string
+	fetchFlags
+	allTags bool
 	policy  string
 	quiet   bool
 }
 
 func (f *pullFlags) addFlags(flags *pflag.FlagSet) {
-	f.platformFlags.addFlags(flags)
-	f.registryFlags.addFlags(flags)
+	f.fetchFlags.addFlags(flags)
+	flags.BoolVarP(&f.allTags, "all-tags", "a", false, "Fetch the images of all tags of a repository")
 	f.policy = "always"
-	flags.StringVar(&f.certDir, "cert-dir", "", "Take certificates and keys for the registry from this `directory`")
-	flags.StringVar(&f.creds, "creds", "", "Log in to the registry as `USER[:PASSWORD]`")
 	flags.Var(newChoice(&f.policy, pullPolicies...), "policy", "Fetch by this `policy`: always, missing, newer or never")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Show no progress")
-}
-
-// options turns flags into what the engine is asked for, progress aside.
-func (f *pullFlags) options() (engine.PullOptions, error) {
-	opts := engine.PullOptions{Policy: f.policy, Creds: f.creds, CertDir: f.certDir}
-	var err error
-	if opts.Platform, err = f.platformFlags.get(); err != nil {
-		return opts, err
-	}
-	if f.certDir != "" {
-		if info, err := os.Stat(f.certDir); err != nil {
-			return opts, fmt.Errorf("--cert-dir: %w", err)
-		} else if !info.IsDir() {
-			return opts, fmt.Errorf("--cert-dir %s: not a directory", f.certDir)
-		}
-	}
-	return opts, f.registryFlags.apply(&opts)
 }
 
 func newPullCommand(app *App) *cobra.Command {
@@ -60,7 +39,8 @@ func newPullCommand(app *App) *cobra.Command {
 		Long:  "Copies images from registries, archives or directories into the store that Podman and Buildah use, too, and prints their ids.",
 		Example: `  vpod pull docker.io/library/alpine
   vpod pull oci:layout:latest docker-archive:image.tar
-  vpod pull --platform linux/arm64 debian`,
+  vpod pull --platform linux/arm64 debian
+  vpod pull --all-tags registry.example/team/app`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return app.pull(cmd.Context(), &opts, args)
@@ -69,16 +49,15 @@ func newPullCommand(app *App) *cobra.Command {
 	})
 	app.lazily(cmd, func() {
 		opts.addFlags(cmd.Flags())
-		opts.platformFlags.completeFlags(cmd)
+		opts.fetchFlags.completeFlags(cmd)
 		completeFlag(cmd, "policy", fixedWords(pullPolicies...))
-		completeFlag(cmd, "creds", noWords)
 	})
 	return cmd
 }
 
 func (app *App) pull(ctx context.Context, f *pullFlags, names []string) error {
-	opts, err := f.options()
-	if err != nil {
+	opts := engine.PullOptions{Policy: f.policy}
+	if err := f.fetchFlags.apply(&opts); err != nil {
 		return err
 	}
 	if !f.quiet {
@@ -88,9 +67,16 @@ func (app *App) pull(ctx context.Context, f *pullFlags, names []string) error {
 	if err != nil {
 		return err
 	}
+	fetch := func(name string) ([]engine.Image, error) {
+		img, err := eng.Pull(ctx, name, opts)
+		return []engine.Image{img}, err
+	}
+	if f.allTags {
+		fetch = func(name string) ([]engine.Image, error) { return eng.PullAllTags(ctx, name, opts) }
+	}
 	var errs []error
 	for _, name := range names {
-		img, err := eng.Pull(ctx, name, opts)
+		images, err := fetch(name)
 		if err != nil {
 			if ctx.Err() != nil {
 				return err
@@ -98,7 +84,9 @@ func (app *App) pull(ctx context.Context, f *pullFlags, names []string) error {
 			errs = append(errs, err)
 			continue
 		}
-		fmt.Fprintln(app.Stdout, img.ID)
+		for _, img := range images {
+			fmt.Fprintln(app.Stdout, img.ID)
+		}
 	}
 	return app.printErrors(ctx, errs, ownFailure)
 }

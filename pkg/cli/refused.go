@@ -33,7 +33,7 @@ func refusals() []refusal {
 		{[]string{"image-volume"}, creating, "volumes of the image live on the container's own disk, and go with it", "leave the option out"},
 		{[]string{"rootfs"}, creating, "a container's root file system comes from an image", "make one first, as with `buildah from scratch`"},
 		{[]string{"chrootdirs"}, creating, "it serves bind mounts of the host, which vpod has none of", "leave the option out"},
-		{[]string{"secret"}, creating, "vpod keeps no secrets", "give the value with --env-file, or on standard input"},
+		{[]string{"secret"}, append([]string{"login"}, creating...), "vpod keeps no secrets", "give the value with --env-file, or on standard input"},
 		{[]string{"preserve-fds"}, nil, "descriptors of the host cannot be passed into a virtual machine", "use standard input and output with -i"},
 		{[]string{"read-only-tmpfs"}, creating, "with --read-only, /run, /tmp and /var/tmp always are temporary file systems", "leave the option out"},
 		{[]string{"overlay"}, creating, "the writable layer is always an overlay on the container's own disk", "leave the option out"},
@@ -74,11 +74,9 @@ func refusals() []refusal {
 		{[]string{"health-cmd", "health-interval", "health-on-failure", "health-retries", "health-start-period", "health-timeout", "no-healthcheck", "health-startup-cmd"}, creating, "vpod runs no health checks", "run the check with `vpod exec`, from a timer"},
 		{[]string{"rmi"}, creating, "the image is kept", "remove it with `vpod rmi` afterwards"},
 		{[]string{"disable-content-trust"}, nil, "it has no meaning outside Docker: signatures are checked as policy.json says", "leave the option out"},
-		{[]string{"creds", "cert-dir"}, creating, "it belongs to `vpod pull`", "pull the image first"},
 		{[]string{"attach", "a", "detach", "d", "detach-keys", "sig-proxy"}, onlyMake, "create starts nothing", "give it to `vpod run` or `vpod start`"},
 
 		// Other verbs.
-		{[]string{"all-tags", "a"}, []string{"pull"}, "a pull fetches the images it is given, not all of a repository", "name the tags; `skopeo list-tags` lists them"},
 		{[]string{"volumes"}, []string{"prune"}, "the volumes of a container live on its own disk, and go with it", "leave the option out"},
 		{[]string{"depend"}, []string{"rm"}, "containers do not depend on one another", "leave the option out"},
 		{[]string{"ns", "namespace", "pod", "p"}, []string{"ps", "ls", "list"}, "there are no namespaces of the host and no pods to show", ""},
@@ -129,8 +127,7 @@ func refusedCommands() []refusedCommand {
 	return []refusedCommand{
 		{[]string{"build"}, "vpod makes no images", "use `buildah build` or `podman build`: vpod sees what they build at once"},
 		{[]string{"commit"}, "vpod makes no images", "use `buildah` or `podman`: vpod sees what they make at once"},
-		{[]string{"login", "logout"}, "credentials are kept by other tools", "use `podman login`, `buildah login` or `skopeo login`: vpod reads what they write"},
-		{[]string{"push", "search", "sign", "trust", "scp"}, "vpod runs images and does not publish or explore them", "use `podman`, `buildah` or `skopeo`: the images are the same"},
+		{[]string{"search", "sign", "trust", "scp"}, "vpod runs images and does not publish or explore them", "use `podman`, `buildah` or `skopeo`: the images are the same"},
 		{[]string{"cp", "diff", "export", "mount", "unmount", "umount"}, "the container's files are its machine's alone while it is there, and the host never reads its disk", "with the container running: `vpod exec CONTAINER tar c DIR`, and `vpod exec -i CONTAINER tar x` the other way"},
 		{[]string{"top"}, "the processes are another kernel's", "use `vpod exec CONTAINER ps`"},
 		{[]string{"stats"}, "the container's use is another kernel's to count", "use `vpod exec CONTAINER top -b -n 1`, or look at QEMU, whose process id `vpod inspect --format '{{.State.Pid}}'` prints"},

@@ -90,6 +90,8 @@ func topCommands(app *App) []*cobra.Command {
 		newImagesCommand(app),
 		newInfoCommand(app),
 		newInspectCommand(app),
+		newLoginCommand(app),
+		newLogoutCommand(app),
 		newManifestCommand(app),
 		newSystemCommand(app),
 		newVersionCommand(app),

@@ -18,6 +18,8 @@ type Terminal interface {
 	// MakeRaw puts the terminal at standard input into raw mode. The caller
 	// must call restore, which may be called more than once.
 	MakeRaw() (restore func() error, err error)
+	// ReadPassword reads a line from the terminal at a stream without showing it.
+	ReadPassword(stream int) ([]byte, error)
 }
 
 // systemTerminal is the process's own.
@@ -42,5 +44,7 @@ func (systemTerminal) MakeRaw() (func() error, error) {
 	}
 	return func() error { return term.Restore(fd, before) }, nil
 }
+
+func (systemTerminal) ReadPassword(stream int) ([]byte, error) { return term.ReadPassword(stream) }
 
 func clampSize(n int) uint16 { return uint16(min(max(n, 0), 1<<16-1)) }

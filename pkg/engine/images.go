@@ -41,11 +41,30 @@ func (e *Engine) ensureImage(ctx context.Context, opts CreateOptions) (image.Ima
 
 // Pull fetches an image as the policy says and returns it.
 func (e *Engine) Pull(ctx context.Context, name string, opts PullOptions) (Image, error) {
-	policy, err := image.ParsePolicy(opts.Policy)
+	got, err := e.pull(ctx, name, opts, false)
 	if err != nil {
 		return Image{}, err
 	}
-	got, err := e.images().Pull(ctx, name, image.PullOptions{
+	return *got[0], nil
+}
+
+// PullAllTags fetches all images of a repository on a registry.
+func (e *Engine) PullAllTags(ctx context.Context, repository string, opts PullOptions) ([]Image, error) {
+	got, err := e.pull(ctx, repository, opts, true)
+	images := make([]Image, len(got))
+	for i, img := range got {
+		images[i] = *img
+	}
+	return images, err
+}
+
+// pull fetches what a name stands for, one image at least.
+func (e *Engine) pull(ctx context.Context, name string, opts PullOptions, allTags bool) ([]*Image, error) {
+	policy, err := image.ParsePolicy(opts.Policy)
+	if err != nil {
+		return nil, err
+	}
+	return e.images().Pull(ctx, name, image.PullOptions{
 		Policy:    policy,
 		Platform:  image.Platform(opts.Platform),
 		TLSVerify: opts.TLSVerify,
@@ -53,14 +72,11 @@ func (e *Engine) Pull(ctx context.Context, name string, opts PullOptions) (Image
 		Creds:     opts.Creds,
 		CertDir:   opts.CertDir,
 		Progress:  opts.Progress,
+		AllTags:   allTags,
+
+		Retry:          opts.Retry,
+		DecryptionKeys: opts.DecryptionKeys,
 	})
-	if err != nil {
-		return Image{}, err
-	}
-	if len(got) == 0 {
-		return Image{}, fmt.Errorf("%s holds no image", name)
-	}
-	return *got[0], nil
 }
 
 // Images lists images; with names, only those whose names match.

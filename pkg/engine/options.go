@@ -22,6 +22,9 @@ type PullOptions struct {
 	CertDir   string
 	TLSVerify *bool     // nil leaves it to registries.conf
 	Progress  io.Writer // nil is quiet
+
+	Retry          Retry
+	DecryptionKeys []string // "FILE[:PASSWORD]", for encrypted layers
 }
 
 // CreateOptions are what Create needs besides the Spec.

@@ -82,7 +82,7 @@ func explain(err error) error {
 	case errors.As(err, &requireTo):
 		return hint(ErrRejected, "policy.json(5) says which images are accepted")
 	case errors.As(err, &login), errors.Is(err, docker.ErrTooManyRequests):
-		return hint(ErrLogin, "log in with `podman login`, or give --creds or --authfile")
+		return hint(ErrLogin, "log in with `vpod login`, or give --creds or --authfile")
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return hint(ErrRegistry, "the registry speaks plain HTTP: give --tls-verify=false, or mark it insecure in registries.conf")
 	case errors.As(err, &unknownCA), errors.As(err, &badCert):
@@ -96,7 +96,10 @@ func explain(err error) error {
 		before, _, _ := strings.Cut(text, ": Check /etc/subuid")
 		return asKind(err, fmt.Errorf("%s. %s", before, subidAdvice()))
 	case strings.Contains(text, "unauthorized"), strings.Contains(text, "authentication required"):
-		return hint(ErrLogin, "log in with `podman login`, or give --creds or --authfile")
+		return hint(ErrLogin, "log in with `vpod login`, or give --creds or --authfile")
+	case strings.Contains(text, "missing private key needed for decryption"), strings.Contains(text, "no suitable key unwrapper found"):
+		before, _, _ := strings.Cut(text, ":\n") // the library goes on for lines
+		return asKind(err, fmt.Errorf("%s; the image is encrypted: give its key with --decryption-key", before))
 	case strings.Contains(text, "no policy.json file found"):
 		return hint(ErrNoPolicy, `install the package that holds it (golang-github-containers-common on Debian), or write one that accepts everything: {"default":[{"type":"insecureAcceptAnything"}]}`)
 	case strings.Contains(text, "no containers-registries.conf(5) was found"):

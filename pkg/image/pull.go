@@ -2,15 +2,11 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/containers/common/libimage"
-	"github.com/containers/common/pkg/auth"
 	"github.com/containers/common/pkg/config"
 	istorage "github.com/containers/image/v5/storage"
 	"github.com/containers/image/v5/transports/alltransports"
@@ -58,8 +54,8 @@ type PullOptions struct {
 	CertDir   string // certificates and keys for the registry
 	AllTags   bool   // every tag of a repository on a registry
 
-	RetryCount *uint         // after errors that may pass; nil is containers.conf's
-	RetryDelay time.Duration // 0 is exponential
+	Retry          Retry
+	DecryptionKeys []string // for encrypted layers, "FILE[:PASSWORD]"
 
 	// Progress gets the text Podman prints: bars when it is a terminal (an
 	// *os.File), plain lines otherwise. nil is quiet.
@@ -103,7 +99,13 @@ func (s *Store) Pull(ctx context.Context, ref string, opts PullOptions) ([]*Imag
 			return nil, err
 		}
 	}
-	pulled, err := bulk.Pull(ctx, ref, policy, &libimage.PullOptions{CopyOptions: *copyOpts, AllTags: opts.AllTags})
+	var pulled []*libimage.Image
+	err = s.attempts(ctx, opts.Retry, func(ctx context.Context, progress chan imgtypes.ProgressProperties) (err error) {
+		one := *copyOpts
+		one.Progress = progress
+		pulled, err = bulk.Pull(ctx, ref, policy, &libimage.PullOptions{CopyOptions: one, AllTags: opts.AllTags})
+		return err
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("pull %s: %w", ref, context.Cause(ctx))
@@ -154,24 +156,24 @@ func pulledName(rt *libimage.Runtime, ref string, p *libimage.Image) string {
 // systemContext is a runtime's configuration with the options in it.
 func (o PullOptions) systemContext(rt *libimage.Runtime) *imgtypes.SystemContext {
 	sys := rt.SystemContext()
-	if o.TLSVerify != nil {
-		sys.DockerInsecureSkipTLSVerify = imgtypes.NewOptionalBool(!*o.TLSVerify)
-	}
-	if o.AuthFile != "" {
-		sys.AuthFilePath = o.AuthFile
-	}
-	if o.CertDir != "" {
-		sys.DockerCertPath = o.CertDir
-	}
-	if o.Creds != "" {
-		user, password, _ := strings.Cut(o.Creds, ":")
-		sys.DockerAuthConfig = &imgtypes.DockerAuthConfig{Username: user, Password: password}
-	}
+	o.access().apply(sys)
 	return sys
+}
+
+func (o PullOptions) access() Access {
+	return Access{AuthFile: o.AuthFile, Creds: o.Creds, CertDir: o.CertDir, TLSVerify: o.TLSVerify}
 }
 
 // copyOptions are the options as libimage takes them.
 func (o PullOptions) copyOptions() (*libimage.CopyOptions, error) {
+	if err := o.access().check(); err != nil {
+		return nil, err
+	}
+	decrypt, err := decryption(o.DecryptionKeys)
+	if err != nil {
+		return nil, err
+	}
+	never := uint(0) // attempts does
 	c := &libimage.CopyOptions{
 		Architecture: o.Platform.Arch,
 		OS:           o.Platform.OS,
@@ -179,26 +181,13 @@ func (o PullOptions) copyOptions() (*libimage.CopyOptions, error) {
 		AuthFilePath: o.AuthFile,
 		CertDirPath:  o.CertDir,
 		Credentials:  o.Creds,
-		MaxRetries:   o.RetryCount,
+		MaxRetries:   &never,
 		Writer:       progressWriter(o.Progress),
-	}
-	if o.RetryDelay > 0 {
-		c.RetryDelay = &o.RetryDelay
+
+		OciDecryptConfig: decrypt,
 	}
 	if o.TLSVerify != nil {
 		c.InsecureSkipTLSVerify = imgtypes.NewOptionalBool(!*o.TLSVerify)
-	}
-	if o.AuthFile != "" {
-		if err := auth.CheckAuthFile(o.AuthFile); err != nil {
-			return nil, fmt.Errorf("--authfile: %w", err)
-		}
-	}
-	if o.CertDir != "" {
-		if info, err := os.Stat(o.CertDir); err != nil {
-			return nil, fmt.Errorf("--cert-dir: %w", err)
-		} else if !info.IsDir() {
-			return nil, fmt.Errorf("--cert-dir: %s: %w", o.CertDir, errors.New("not a directory"))
-		}
 	}
 	return c, nil
 }

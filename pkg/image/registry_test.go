@@ -297,7 +297,7 @@ func TestPullFails(t *testing.T) {
 				tt.opts.TLSVerify = &yes
 				tt.is, tt.want = ErrRegistry, "--tls-verify=false"
 			}
-			tt.opts.RetryCount = noRetry()
+			tt.opts.Retry.Count = noRetry()
 			one := s
 			if tt.policy != "" {
 				one = newStore(t, "vfs")

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containers/common/libimage"
-	"github.com/containers/common/pkg/auth"
 	istorage "github.com/containers/image/v5/storage"
 	imgtypes "github.com/containers/image/v5/types"
 	"github.com/containers/storage"
@@ -33,6 +33,10 @@ type Options struct {
 	// TempDir is where layers are kept while they are copied; it must have room for
 	// them, and nobody else may use it. "" is Podman's, usually /var/tmp.
 	TempDir string
+
+	// StallTimeout is how long a registry may send nothing in the middle of a copy;
+	// 0 is two minutes.
+	StallTimeout time.Duration
 
 	// Waiting is called, at most once, when the store has been held by another
 	// process for a second: with the old locking of containers/storage, one that
@@ -127,14 +131,10 @@ func (s *Store) open(ctx context.Context) (*libimage.Runtime, error) {
 		return nil, fmt.Errorf("open the image store in %s: %w", opts.GraphRoot, err)
 	}
 	istorage.Transport.SetStore(store) // containers-storage: names mean this store
-	authFile := s.opts.AuthFile
-	if authFile == "" {
-		authFile = auth.GetDefaultAuthFile()
-	}
 	runtime, err := libimage.RuntimeFromStore(store, &libimage.RuntimeOptions{SystemContext: &imgtypes.SystemContext{
 		SignaturePolicyPath:      s.opts.SignaturePolicy,
 		SystemRegistriesConfPath: s.opts.RegistriesConf,
-		AuthFilePath:             authFile,
+		AuthFilePath:             s.authFile(),
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("open the image store in %s: %w", opts.GraphRoot, err)

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"vpod/pkg/engine"
+)
+
+func (e *fakeEngine) Push(_ context.Context, name, destination string, opts engine.PushOptions) (string, error) {
+	e.called("push " + name + " to " + destination)
+	opts.Progress, opts.Sign.Passphrase = nil, nil
+	e.options = opts
+	return "sha256:0123", nil
+}
+
+func (e *fakeEngine) Login(_ context.Context, opts engine.LoginOptions) error {
+	e.called("login")
+	opts.Stdin, opts.Stdout = nil, nil
+	e.options = opts
+	return nil
+}
+
+func (e *fakeEngine) Logout(opts engine.LogoutOptions) error {
+	e.called("logout")
+	opts.Stdout = nil
+	e.options = opts
+	return nil
+}
+
+func (e *fakeEngine) PullAllTags(_ context.Context, name string, _ engine.PullOptions) ([]engine.Image, error) {
+	e.called("pull all of " + name)
+	return []engine.Image{{ID: "1"}, {ID: "2"}}, nil
+}
+
+func TestRegistryVerbs(t *testing.T) {
+	digestFile := filepath.Join(t.TempDir(), "digest")
+	three, five, no := 3, uint(5), false
+	tests := []struct {
+		name string
+		args []string
+		call string
+		opts any
+		err  string
+	}{
+		{"push", []string{"push", "app"}, "push app to ", engine.PushOptions{}, ""},
+		{"push elsewhere", []string{"image", "push", "-q", "app", "r/x:1"}, "push app to r/x:1", engine.PushOptions{}, ""},
+		{"push with everything", []string{"push", "--all", "--creds", "me:x", "--tls-verify=false", "--retry", "5", "--retry-delay", "2s", "--compression-format", "zstd", "--compression-level", "3",
+			"--force-compression", "--format", "oci", "--remove-signatures", "--sign-by", "me", "--encryption-key", "jwe:k", "--encrypt-layer", "0,-1", "--compress", "app", "dir:x"}, "push app to dir:x",
+			engine.PushOptions{
+				Access: engine.RegistryAccess{Creds: "me:x", TLSVerify: &no}, Retry: engine.Retry{Count: &five, Delay: 2 * time.Second},
+				Compression: engine.Compression{Format: "zstd", Level: &three, Force: true}, Format: "oci", RemoveSignatures: true, All: true, DirCompress: true,
+				Sign: engine.Signing{GPGKey: "me"}, Encrypt: engine.Encryption{Keys: []string{"jwe:k"}, Layers: []int{0, -1}},
+			}, ""},
+		{"push, a digest file", []string{"push", "--digestfile", digestFile, "app"}, "push app to ", engine.PushOptions{}, ""},
+		{"push nothing", []string{"push"}, "", nil, "accepts between 1 and 2"},
+		{"push in no format", []string{"push", "--format", "v3", "app"}, "", nil, "not a valid value"},
+		{"push without certificates", []string{"push", "--cert-dir", "/nonexistent", "app"}, "", nil, "--cert-dir: stat /nonexistent"},
+		{"login", []string{"login", "r.example"}, "login", engine.LoginOptions{Registry: "r.example"}, ""},
+		{"login with everything", []string{"login", "-u", "me", "-p", "x", "--tls-verify=false", "--cert-dir", "/c", "--authfile", "/a", "-v"}, "login",
+			engine.LoginOptions{Username: "me", Password: "x", TLSVerify: &no, CertDir: "/c", AuthFile: "/a", Verbose: true}, ""},
+		{"login, who", []string{"login", "--get-login", "r.example"}, "login", engine.LoginOptions{Registry: "r.example", GetLogin: true}, ""},
+		{"login with two passwords", []string{"login", "-u", "me", "-p", "x", "--password-stdin"}, "", nil, "--password and --password-stdin"},
+		{"login as nobody", []string{"login", "--password-stdin"}, "", nil, "--password-stdin needs --username"},
+		{"login to two files", []string{"login", "--authfile", "a", "--compat-auth-file", "b"}, "", nil, "cannot be used together"},
+		{"login with a secret", []string{"login", "--secret", "x"}, "", nil, "vpod keeps no secrets"},
+		{"logout", []string{"logout", "r.example"}, "logout", engine.LogoutOptions{Registry: "r.example"}, ""},
+		{"logout of all", []string{"logout", "-a"}, "logout", engine.LogoutOptions{All: true}, ""},
+		{"logout of all and one", []string{"logout", "-a", "x"}, "", nil, "--all and a registry"},
+		{"pull all", []string{"pull", "-a", "r/x"}, "pull all of r/x", nil, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newTestApp(t)
+			code := a.run(t, tt.args...)
+			if tt.err != "" {
+				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
+					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
+				}
+				return
+			}
+			if code != 0 || !slices.Contains(a.engine.calls, tt.call) {
+				t.Fatalf("exit code %d, %s, calls %q, want %q", code, a.err.String(), a.engine.calls, tt.call)
+			}
+			if !reflect.DeepEqual(a.engine.options, tt.opts) {
+				t.Errorf("options\n%+v, want\n%+v", a.engine.options, tt.opts)
+			}
+		})
+	}
+	if text, err := os.ReadFile(digestFile); err != nil || string(text) != "sha256:0123" {
+		t.Errorf("--digestfile: %q, %v", text, err)
+	}
+}
