@@ -24,6 +24,7 @@ var rooms = map[string]int{
 
 	"pkg/store": 1, "pkg/image": 1, "pkg/rootfs": 1, "pkg/monitor": 1, "pkg/qmp": 1, "pkg/qemu": 1,
 	"pkg/agentclient": 1, "pkg/sidecar": 1, "pkg/template": 1, "pkg/network": 1, "pkg/logs": 1, "pkg/seccomp": 1,
+	"pkg/bundle": 1,
 
 	"pkg/container": 0, "pkg/agentproto": 0, "pkg/paths": 0, "pkg/config": 0, "pkg/filelock": 0, "pkg/unixsock": 0, "pkg/detach": 0,
 	"pkg/timing": 0,

@@ -71,6 +71,8 @@ type App struct {
 	Version   func() engine.Version
 	Config    func() (*config.Config, error) // containers.conf
 	NewEngine func(engine.Options) (Engine, error)
+	// NewOCIRuntime opens vpod as a runtime over a directory, "" being the usual one.
+	NewOCIRuntime func(o engine.Options, root string) (OCIRuntime, error)
 	// EnterUserNamespace makes the image store usable; for an ordinary user the
 	// command starts again in a user namespace and only there returns.
 	EnterUserNamespace func(*slog.Logger) error
@@ -103,6 +105,7 @@ func NewApp(args []string) *App {
 		Version:            engineVersion,
 		Config:             config.Load,
 		NewEngine:          func(o engine.Options) (Engine, error) { return engine.New(o) },
+		NewOCIRuntime:      newOCIRuntime,
 		EnterUserNamespace: engine.EnterUserNamespace,
 		RunMonitor:         engine.RunMonitor,
 	}
@@ -115,6 +118,7 @@ func engineVersion() engine.Version { return (*engine.Engine)(nil).Version() }
 // code of the process.
 func Main(args []string, began Began) int {
 	loaded := began.marks() // first, as it changes the environment
+	args = asRuntime(args)
 	forgetGoneRunDir()
 	app := NewApp(args)
 	app.Loaded = loaded

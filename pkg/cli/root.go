@@ -96,6 +96,7 @@ func topCommands(app *App) []*cobra.Command {
 		newSystemCommand(app),
 		newVersionCommand(app),
 		newCompletionCommand(app),
+		newOCICommand(app),
 		newMonitorCommand(app),
 		newReleaseCommand(app),
 	}
