@@ -50,6 +50,7 @@ type Engine interface {
 	loader
 	saver
 	systemPruner
+	diskMeasurer
 	templater
 	completer
 	releaser

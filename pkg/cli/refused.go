@@ -145,7 +145,7 @@ func refusedCommands() []refusedCommand {
 		{[]string{"auto-update"}, "vpod has no daemon that would look for newer images", "use `vpod run --pull newer --replace`"},
 		{[]string{"unshare"}, "images are in the same user namespace as Podman's", "use `podman unshare` or `buildah unshare`"},
 		{[]string{"connection", "service"}, "there is no service to connect to: vpod works on this machine", "use ssh"},
-		{[]string{"migrate", "renumber", "reset", "df"}, "vpod keeps its state in one directory", "`vpod info` names it, `vpod ps --all --size` shows what containers take, `vpod images` what images do"},
+		{[]string{"migrate", "renumber", "reset"}, "vpod keeps its state in one directory", "`vpod info` names it, `vpod ps --all --size` shows what containers take, `vpod images` what images do"},
 	}
 }
 

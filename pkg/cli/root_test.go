@@ -157,7 +157,7 @@ func TestOnlyImageVerbsEnterTheUserNamespace(t *testing.T) {
 		"vpod container create": true, "vpod container run": true,
 		"vpod image pull": true, "vpod image list": true, "vpod image rm": true, "vpod image tag": true, "vpod image untag": true,
 		"vpod image load": true, "vpod image save": true, "vpod image inspect": true, "vpod image exists": true, "vpod image prune": true,
-		"vpod system prune": true, "vpod oci create": true,
+		"vpod system prune": true, "vpod oci create": true, "vpod system df": true,
 		"vpod manifest add": true, "vpod manifest annotate": true, "vpod manifest create": true, "vpod manifest exists": true,
 		"vpod manifest inspect": true, "vpod manifest remove": true, "vpod manifest rm": true,
 		"vpod import": true, "vpod image import": true,

@@ -20,6 +20,7 @@ type systemPruner interface {
 // newSystemCommand holds what is about vpod as a whole.
 func newSystemCommand(app *App) *cobra.Command {
 	return newGroup("system", "Manage vpod",
+		newSystemDfCommand(app),
 		newSystemPruneCommand(app),
 		newGroup("template", "Manage the templates machines start from",
 			newTemplateBuildCommand(app),
