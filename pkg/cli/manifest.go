@@ -32,6 +32,7 @@ func newManifestCommand(app *App) *cobra.Command {
 		newManifestCreateCommand(app),
 		newManifestExistsCommand(app),
 		newManifestInspectCommand(app),
+		newManifestPushCommand(app),
 		newManifestRemoveCommand(app),
 		newManifestRmCommand(app),
 	)

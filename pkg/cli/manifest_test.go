@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -80,6 +82,33 @@ func TestManifest(t *testing.T) {
 				t.Errorf("options %+v, want %+v", a.engine.options, tt.opts)
 			}
 		})
+	}
+}
+
+func TestManifestPush(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "digest")
+	a := newTestApp(t)
+	a.engine.removed = func(names []string, opts engine.RemoveImagesOptions) ([]engine.ImageRemoved, error) {
+		if !opts.Lists || !slices.Equal(names, []string{"l"}) {
+			t.Errorf("%q are removed by %+v", names, opts)
+		}
+		return nil, nil
+	}
+	if code := a.run(t, "manifest", "push", "-q", "--rm", "--all=false", "--format", "oci", "--digestfile", file, "l", "r/x:1"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, a.err.String())
+	}
+	if want := []string{"push l to r/x:1", "remove images l", "close"}; !slices.Equal(a.engine.calls, want) {
+		t.Errorf("calls %q, want %q", a.engine.calls, want)
+	}
+	if got, _ := a.engine.options.(engine.PushOptions); !got.List || got.All || got.Format != "oci" {
+		t.Errorf("options %+v", got)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "sha256:0123" {
+		t.Errorf("digest file: %q, %v", text, err)
+	}
+	a.run(t, "manifest", "push", "l")
+	if got, _ := a.engine.options.(engine.PushOptions); !got.All {
+		t.Error("without options, not all images are pushed")
 	}
 }
 

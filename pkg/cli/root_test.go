@@ -159,7 +159,7 @@ func TestOnlyImageVerbsEnterTheUserNamespace(t *testing.T) {
 		"vpod image load": true, "vpod image save": true, "vpod image inspect": true, "vpod image exists": true, "vpod image prune": true,
 		"vpod system prune": true, "vpod oci create": true, "vpod system df": true,
 		"vpod manifest add": true, "vpod manifest annotate": true, "vpod manifest create": true, "vpod manifest exists": true,
-		"vpod manifest inspect": true, "vpod manifest remove": true, "vpod manifest rm": true,
+		"vpod manifest inspect": true, "vpod manifest push": true, "vpod manifest remove": true, "vpod manifest rm": true,
 		"vpod import": true, "vpod image import": true,
 		"vpod history": true, "vpod image history": true, "vpod image tree": true,
 		"vpod push": true, "vpod image push": true,

@@ -78,6 +78,7 @@ type PushOptions struct {
 	DirCompress      bool   // compress layers in a "dir:" destination
 	RemoveSignatures bool   // leave behind those the image has
 	All              bool   // all images of a list, with the list
+	List             bool   // it must be a list; without All, the list alone is pushed
 
 	Progress io.Writer // as in PullOptions
 }
@@ -93,7 +94,7 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 	if err != nil {
 		return "", err
 	}
-	list, destination, err := s.pushed(rt, name, destination, opts.All)
+	list, destination, err := s.pushed(rt, name, destination, opts)
 	if err != nil {
 		return "", explain(err)
 	}
@@ -117,7 +118,10 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 		one := *copyOpts
 		if list != nil {
 			one.ImageListSelection = copy.CopyAllImages
-			d, err = list.Push(ctx, destination, &libimage.ManifestListPushOptions{CopyOptions: one, ImageListSelection: copy.CopyAllImages})
+			if opts.List && !opts.All {
+				one.ImageListSelection = copy.CopySpecificImages // of which none is named
+			}
+			d, err = list.Push(ctx, destination, &libimage.ManifestListPushOptions{CopyOptions: one, ImageListSelection: one.ImageListSelection})
 			return err
 		}
 		one.Progress = progress
@@ -147,14 +151,14 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 }
 
 // pushed finds what is pushed and where to. A list is returned when all of its
-// images are wanted, or none is for this machine.
-func (s *Store) pushed(rt *libimage.Runtime, name, destination string, all bool) (*libimage.ManifestList, string, error) {
+// images are wanted, or none is for this machine, or it itself is meant.
+func (s *Store) pushed(rt *libimage.Runtime, name, destination string, opts PushOptions) (*libimage.ManifestList, string, error) {
 	var list *libimage.ManifestList
 	var err error
 	resolved := name
-	if all {
+	if opts.All || opts.List {
 		list, err = rt.LookupManifestList(name)
-		if errors.Is(err, libimage.ErrNotAManifestList) {
+		if errors.Is(err, libimage.ErrNotAManifestList) && !opts.List {
 			list, err = nil, nil // all of one image is the image
 		}
 	}

@@ -86,6 +86,34 @@ platforms() {
 	run_vpod manifest rm one both remote
 }
 
+@test "vpod manifest push: a list with its images, or alone" {
+	run_vpod manifest create pushed containers-storage:localhost/native:1 containers-storage:localhost/foreign:1
+	run_vpod manifest push --quiet --digestfile "$T/digest" pushed "$REGISTRY/pushed:1"
+	assert "$output$stderr" = "" "output"
+	run_logged skopeo inspect --tls-verify=false --raw "docker://$REGISTRY/pushed:1"
+	assert "$(platforms)" = "amd64 linux {}|arm64 linux {}"
+	assert "sha256:$(printf %s "$output" | sha256sum | cut -d' ' -f1)" = "$(cat "$T/digest")"
+	for arch in amd64 arm64; do
+		run_logged skopeo --override-arch "$arch" copy --src-tls-verify=false "docker://$REGISTRY/pushed:1" "dir:$T/copied"
+		rm -r "$T/copied"
+	done
+	run_vpod 125 manifest push --quiet --all=false pushed "$REGISTRY/none:alone"
+	assert "$stderr" =~ "unknown" "images the destination lacks"
+	run_vpod manifest create --all there "docker://$REGISTRY/pushed:1"
+	run_vpod manifest push --quiet --all=false --rm there "$REGISTRY/pushed:alone"
+	run_logged skopeo inspect --tls-verify=false --raw "docker://$REGISTRY/pushed:alone"
+	assert "$(platforms)" = "amd64 linux {}|arm64 linux {}"
+	run_vpod 125 manifest push --quiet $IMAGE "$REGISTRY/pushed:2"
+	assert "$stderr" =~ "not a manifest list"
+	run_vpod tag pushed "$REGISTRY/pushed:3"
+	run_vpod manifest push --rm "$REGISTRY/pushed:3"
+	run_vpod 1 manifest exists "$REGISTRY/pushed:3"
+	run_vpod manifest push --rm pushed "dir:$T/copied"
+	[ -e "$T/copied/manifest.json" ]
+	run_vpod 1 manifest exists pushed
+	rm -r "$T/copied" "$T/digest"
+}
+
 @test "vpod manifest: what is wrong is named, nothing is left" {
 	run_vpod 125 manifest create whole containers-storage:localhost/native:1 "$REGISTRY/none:1"
 	assert "$stderr" =~ "$REGISTRY/none:1"
