@@ -44,6 +44,8 @@ type Engine interface {
 	puller
 	pusher
 	authenticator
+	imageCopier
+	remoteInspector
 	imageLister
 	imageRemover
 	tagger

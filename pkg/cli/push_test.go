@@ -34,6 +34,25 @@ func (e *fakeEngine) Logout(opts engine.LogoutOptions) error {
 	return nil
 }
 
+func (e *fakeEngine) CopyImage(_ context.Context, source, dest string, opts engine.CopyOptions) (string, error) {
+	e.called("copy " + source + " to " + dest)
+	opts.Progress, opts.Sign.Passphrase = nil, nil
+	e.options = opts
+	return "sha256:0123", nil
+}
+
+func (e *fakeEngine) InspectRemoteImage(_ context.Context, name string, opts engine.RemoteOptions) (*engine.RemoteImage, error) {
+	e.called("look at " + name)
+	e.options = opts
+	return &engine.RemoteImage{Name: name}, nil
+}
+
+func (e *fakeEngine) RemoteImageManifest(_ context.Context, name string, opts engine.RemoteOptions) ([]byte, error) {
+	e.called("manifest of " + name)
+	e.options = opts
+	return []byte("{}"), nil
+}
+
 func (e *fakeEngine) PullAllTags(_ context.Context, name string, _ engine.PullOptions) ([]engine.Image, error) {
 	e.called("pull all of " + name)
 	return []engine.Image{{ID: "1"}, {ID: "2"}}, nil
@@ -73,6 +92,22 @@ func TestRegistryVerbs(t *testing.T) {
 		{"logout", []string{"logout", "r.example"}, "logout", engine.LogoutOptions{Registry: "r.example"}, ""},
 		{"logout of all", []string{"logout", "-a"}, "logout", engine.LogoutOptions{All: true}, ""},
 		{"logout of all and one", []string{"logout", "-a", "x"}, "", nil, "--all and a registry"},
+		{"copy", []string{"image", "copy", "docker://a/b", "dir:x"}, "copy docker://a/b to dir:x", engine.CopyOptions{}, ""},
+		{"copy with everything", []string{"image", "copy", "--authfile", "/a", "--src-tls-verify=false", "--src-creds", "me:x", "--dest-authfile", "/b", "--dest-username", "you", "--dest-password", "y", "--all",
+			"--retry-times", "5", "--dest-compress-format", "gzip", "--dest-compress-level", "3", "--preserve-digests", "--sign-identity", "r/x:1", "--platform", "linux/arm64", "oci:a", "oci:b"}, "copy oci:a to oci:b",
+			engine.CopyOptions{
+				Source: engine.Place{Access: engine.RegistryAccess{AuthFile: "/a", Creds: "me:x", TLSVerify: &no}}, Dest: engine.Place{Access: engine.RegistryAccess{AuthFile: "/b", Creds: "you:y"}},
+				Platform: engine.RemotePlatform{OS: "linux", Arch: "arm64"}, All: true, Retry: engine.Retry{Count: &five}, Compression: engine.Compression{Format: "gzip", Level: &three},
+				PreserveDigests: true, Sign: engine.Signing{Identity: "r/x:1"},
+			}, ""},
+		{"copy an index", []string{"image", "copy", "--multi-arch", "index-only", "oci:a", "oci:b"}, "copy oci:a to oci:b", engine.CopyOptions{IndexOnly: true}, ""},
+		{"copy all and not", []string{"image", "copy", "--multi-arch", "system", "-a", "oci:a", "oci:b"}, "", nil, "--all and --multi-arch"},
+		{"copy with a password alone", []string{"image", "copy", "--src-password", "x", "oci:a", "oci:b"}, "", nil, "--src-password needs --src-username"},
+		{"copy as two", []string{"image", "copy", "--dest-creds", "a:b", "--dest-registry-token", "t", "oci:a", "oci:b"}, "", nil, "only one of --dest-creds"},
+		{"look", []string{"image", "inspect", "docker://a/b"}, "look at docker://a/b", engine.RemoteOptions{}, ""},
+		{"look at the manifest", []string{"image", "inspect", "--raw", "--no-tags", "oci:x"}, "manifest of oci:x", engine.RemoteOptions{NoTags: true}, ""},
+		{"look at two", []string{"image", "inspect", "docker://a/b", "x"}, "", nil, "the only one named"},
+		{"look at the store's manifest", []string{"image", "inspect", "--raw", "x"}, "", nil, "--raw is for images outside"},
 		{"pull all", []string{"pull", "-a", "r/x"}, "pull all of r/x", nil, ""},
 	}
 	for _, tt := range tests {

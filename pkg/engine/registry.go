@@ -16,6 +16,11 @@ type (
 	PushOptions    = image.PushOptions
 	LoginOptions   = image.LoginOptions
 	LogoutOptions  = image.LogoutOptions
+	Place          = image.Place
+	CopyOptions    = image.CopyOptions
+	RemoteOptions  = image.RemoteOptions
+	RemoteImage    = image.Remote
+	RemotePlatform = image.Platform
 )
 
 // Push copies an image to a registry, an archive or a directory, and returns the
@@ -32,4 +37,28 @@ func (e *Engine) Login(ctx context.Context, opts LoginOptions) error {
 // Logout forgets credentials.
 func (e *Engine) Logout(opts LogoutOptions) error {
 	return e.images().Logout(opts)
+}
+
+// CopyImage copies an image between any two places, each a name with its
+// transport, and returns the digest of the manifest that was written.
+func (e *Engine) CopyImage(ctx context.Context, source, dest string, opts CopyOptions) (string, error) {
+	return e.images().Copy(ctx, source, dest, opts)
+}
+
+// IsRemoteImage reports whether a name means an image outside of the store.
+func IsRemoteImage(name string) bool { return image.IsRemote(name) }
+
+// InspectRemoteImage describes an image outside of the store.
+func (e *Engine) InspectRemoteImage(ctx context.Context, name string, opts RemoteOptions) (*RemoteImage, error) {
+	return e.images().InspectRemote(ctx, name, opts)
+}
+
+// RemoteImageManifest returns such an image's manifest as it is.
+func (e *Engine) RemoteImageManifest(ctx context.Context, name string, opts RemoteOptions) ([]byte, error) {
+	return e.images().RemoteManifest(ctx, name, opts)
+}
+
+// RemoteImageConfig returns its configuration, with raw as it is.
+func (e *Engine) RemoteImageConfig(ctx context.Context, name string, raw bool, opts RemoteOptions) ([]byte, error) {
+	return e.images().RemoteConfig(ctx, name, raw, opts)
 }

@@ -62,6 +62,27 @@ func (a Access) apply(sys *imgtypes.SystemContext) {
 	}
 }
 
+// context is the libraries' configuration for what is done without the store.
+func (s *Store) context(p Place) (*imgtypes.SystemContext, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	dir, err := s.passing()
+	if err != nil {
+		return nil, err
+	}
+	sys := &imgtypes.SystemContext{
+		SignaturePolicyPath:      s.opts.SignaturePolicy,
+		SystemRegistriesConfPath: s.registriesConf(),
+		AuthFilePath:             s.authFile(),
+		BigFilesTemporaryDir:     dir,
+		OCISharedBlobDirPath:     p.SharedBlobs,
+		DockerDaemonHost:         p.DockerHost,
+	}
+	p.apply(sys)
+	return sys, nil
+}
+
 // registriesConf is the file to use in place of the usual ones, or "". The
 // libraries look at these variables only where they open the store.
 func (s *Store) registriesConf() string {

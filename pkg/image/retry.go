@@ -20,6 +20,9 @@ import (
 // asked for before the attempt is given up. The libraries would wait for ever.
 const stallTimeout = 2 * time.Minute
 
+// progressInterval is how often a copy tells that it goes on.
+const progressInterval = time.Second
+
 // errStalled ends an attempt whose registry fell silent.
 var errStalled = errors.New("the registry sends nothing more")
 

@@ -57,7 +57,7 @@ type Store struct {
 	lock    *lockWatch        // of the open store
 
 	bulkRuntime *libimage.Runtime // nil until needed; see bulk
-	tempDir     *tempDir          // of bulkRuntime
+	tempDir     *tempDir          // for big passing files; nil until needed
 }
 
 // Open returns the store without touching it yet; the first method that needs it
@@ -70,15 +70,15 @@ func Open(opts Options, log *slog.Logger) *Store {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.tempDir != nil {
+		s.tempDir.remove()
+		s.tempDir = nil
+	}
 	if s.store == nil {
 		return nil
 	}
 	_, err := s.store.Shutdown(false)
 	s.store, s.runtime, s.bulkRuntime = nil, nil, nil
-	if s.tempDir != nil {
-		s.tempDir.remove()
-		s.tempDir = nil
-	}
 	if err != nil && !errors.Is(err, storage.ErrLayerUsedByContainer) { // mounted layers are no error here
 		return fmt.Errorf("close the image store: %w", err)
 	}

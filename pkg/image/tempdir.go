@@ -25,19 +25,41 @@ func (s *Store) bulk(rt *libimage.Runtime) (*libimage.Runtime, error) {
 	case s.bulkRuntime != nil:
 		return s.bulkRuntime, nil
 	}
-	dir, err := ownTempDir(s.opts.TempDir)
+	dir, err := s.passingLocked()
 	if err != nil {
-		return nil, fmt.Errorf("make room for passing files: %w", err)
+		return nil, err
 	}
 	sys := rt.SystemContext()
-	sys.BigFilesTemporaryDir = dir.path
+	sys.BigFilesTemporaryDir = dir
 	bulk, err := libimage.RuntimeFromStore(s.store, &libimage.RuntimeOptions{SystemContext: sys})
 	if err != nil {
-		dir.remove()
 		return nil, fmt.Errorf("make room for passing files: %w", err)
 	}
-	s.bulkRuntime, s.tempDir = bulk, dir
+	s.bulkRuntime = bulk
 	return bulk, nil
+}
+
+// passing is the directory for big passing files, made when it is first needed;
+// "" leaves it to the libraries.
+func (s *Store) passing() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.passingLocked()
+}
+
+// passingLocked is passing for who holds s.mu.
+func (s *Store) passingLocked() (string, error) {
+	if s.opts.TempDir == "" {
+		return "", nil
+	}
+	if s.tempDir == nil {
+		dir, err := ownTempDir(s.opts.TempDir)
+		if err != nil {
+			return "", fmt.Errorf("make room for passing files: %w", err)
+		}
+		s.tempDir = dir
+	}
+	return s.tempDir.path, nil
 }
 
 // openBulk is open, then bulk.
