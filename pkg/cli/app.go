@@ -55,6 +55,8 @@ type Engine interface {
 	diskMeasurer
 	templater
 	completer
+	exporter
+	differ
 	releaser
 	Close() error
 }

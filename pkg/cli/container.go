@@ -9,6 +9,7 @@ func containerVerbs(app *App) []*cobra.Command {
 		newAttachCommand(app),
 		newCreateCommand(app),
 		newExecCommand(app),
+		newExportCommand(app),
 		newKillCommand(app),
 		newLogsCommand(app),
 		newPsCommand(app, "ps"),
@@ -24,6 +25,7 @@ func containerVerbs(app *App) []*cobra.Command {
 // newContainerCommand is the long form of the verbs, and what has no short one.
 func newContainerCommand(app *App) *cobra.Command {
 	cmds := append(containerVerbs(app),
+		newContainerDiffCommand(app),
 		newContainerExistsCommand(app),
 		newContainerInspectCommand(app),
 		newPsCommand(app, "list", "ls"),

@@ -21,6 +21,7 @@ func imageVerbs(app *App) []*cobra.Command {
 // newImageCommand is the long form of the verbs, and what has no short one.
 func newImageCommand(app *App) *cobra.Command {
 	return newGroup("image", "Manage images",
+		newImageDiffCommand(app),
 		newImageCopyCommand(app),
 		newImageExistsCommand(app),
 		newHistoryCommand(app),

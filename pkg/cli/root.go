@@ -88,6 +88,7 @@ func topCommands(app *App) []*cobra.Command {
 		newContainerCommand(app),
 		newImageCommand(app),
 		newImagesCommand(app),
+		newDiffCommand(app),
 		newInfoCommand(app),
 		newInspectCommand(app),
 		newLoginCommand(app),
