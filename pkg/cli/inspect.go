@@ -101,9 +101,9 @@ func newImageInspectCommand(app *App) *cobra.Command {
 	opts := inspectFlags{kind: inspectImage, inStore: true}
 	var remote remoteFlags
 	cmd := withStore(&cobra.Command{
-		Use:     "inspect [options] IMAGE [IMAGE...]",
-		Short:   "Show all that is known of images",
-		Long:    "Prints a JSON array with an object for each image of the local store. A name with another transport, as docker://, is looked at where it is: no layer is fetched.",
+		Use:   "inspect [options] IMAGE [IMAGE...]",
+		Short: "Show all that is known of images",
+		Long:  "Prints a JSON array with an object for each image of the local store. A name with another transport, as docker://, is looked at where it is: no layer is fetched.",
 		Example: `  vpod image inspect --format '{{.Config.Cmd}}' alpine
   vpod image inspect docker://registry.example/team/app:1`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -23,7 +23,7 @@ chain() { # SOURCE | DESTINATION
 	run_vpod image copy --quiet --digestfile "$T/digest" "${src//REGISTRY/$REGISTRY}" "${dst//REGISTRY/$REGISTRY}"
 	assert "$output" = ""
 	assert "$stderr" = ""
-	assert "$(cat "$T/digest")" =~ ^sha256:[0-9a-f]{64}$
+	assert "$(cat "$T/digest")" =~ '^sha256:[0-9a-f]{64}$'
 	assert "$(skopeo inspect --tls-verify=false --format '{{index .Labels "org.example.image"}}' "${dst//REGISTRY/$REGISTRY}")" = busybox
 }
 
