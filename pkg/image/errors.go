@@ -97,6 +97,10 @@ func explain(err error) error {
 		return asKind(err, fmt.Errorf("%s. %s", before, subidAdvice()))
 	case strings.Contains(text, "unauthorized"), strings.Contains(text, "authentication required"):
 		return hint(ErrLogin, "log in with `vpod login`, or give --creds or --authfile")
+	case strings.Contains(text, "Source image rejected: "):
+		return hint(ErrRejected, "policy.json(5) says which images are accepted")
+	case strings.Contains(text, "Would invalidate signatures"):
+		return hint(nil, "the image has signatures, which would not fit what is written: give --remove-signatures, and sign anew if need be")
 	case strings.Contains(text, "missing private key needed for decryption"), strings.Contains(text, "no suitable key unwrapper found"):
 		before, _, _ := strings.Cut(text, ":\n") // the library goes on for lines
 		return asKind(err, fmt.Errorf("%s; the image is encrypted: give its key with --decryption-key", before))
