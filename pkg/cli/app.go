@@ -39,6 +39,7 @@ type Engine interface {
 	historian
 	importer
 	listEditor
+	imageMounter
 	logReader
 	informer
 	puller

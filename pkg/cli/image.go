@@ -29,6 +29,7 @@ func newImageCommand(app *App) *cobra.Command {
 		newImageInspectCommand(app),
 		newImageListCommand(app, "list", "ls"),
 		newLoadCommand(app),
+		newImageMountCommand(app),
 		newImagePruneCommand(app),
 		newPullCommand(app),
 		newPushCommand(app),
@@ -36,6 +37,7 @@ func newImageCommand(app *App) *cobra.Command {
 		newSaveCommand(app),
 		newTagCommand(app),
 		newImageTreeCommand(app),
+		newImageUnmountCommand(app),
 		newUntagCommand(app),
 	)
 }

@@ -65,7 +65,8 @@ func TestPodmansCommands(t *testing.T) {
 			}
 			cmd, rest, err := root.Find(path)
 			there := err == nil && len(rest) == 0 && cmd != root
-			if _, refused := refusedVerb(name); there == refused {
+			// A verb may be there for images and refused for containers.
+			if _, refused := refusedVerb(name); there == refused && !(there && group == "vpod image") {
 				t.Errorf("%s %s: there: %t, refused: %t", group, name, there, refused)
 			}
 		}
