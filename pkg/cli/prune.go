@@ -98,7 +98,14 @@ func removeContainers(ctx context.Context, eng remover, list []engine.Listed) []
 
 type imagePruneFlags struct {
 	pruneFlags
-	all bool
+	all      bool
+	external bool
+}
+
+func (f *imagePruneFlags) addFlags(cmd *cobra.Command, what string) {
+	f.pruneFlags.addFlags(cmd, what)
+	cmd.Flags().BoolVarP(&f.all, "all", "a", false, "Remove all images that no container uses, not only those without a name")
+	cmd.Flags().BoolVar(&f.external, "external", false, "Remove also images that only containers of builds use, with these containers")
 }
 
 func newImagePruneCommand(app *App) *cobra.Command {
@@ -115,7 +122,6 @@ func newImagePruneCommand(app *App) *cobra.Command {
 	})
 	app.lazily(cmd, func() {
 		opts.addFlags(cmd, "images")
-		cmd.Flags().BoolVarP(&opts.all, "all", "a", false, "Remove all images that no container uses, not only those without a name")
 	})
 	return cmd
 }
@@ -138,7 +144,7 @@ func (app *App) pruneImages(ctx context.Context, f imagePruneFlags) error {
 	if err != nil {
 		return err
 	}
-	removed, errs := removeImages(ctx, eng, list)
+	removed, errs := removeImages(ctx, eng, list, f)
 	for _, r := range removed {
 		fmt.Fprintln(app.Stdout, r.ID)
 	}
@@ -151,16 +157,20 @@ func unusedImages(ctx context.Context, eng imageLister, f imagePruneFlags) ([]en
 	if !f.all {
 		filters = append([]string{"dangling=true"}, filters...)
 	}
-	return eng.Images(ctx, "", append(filters, "containers=false", "readonly=false"), false)
+	usage := "containers=false"
+	if f.external {
+		usage = "containers=external" // what other tools than Buildah use is found out when it is removed
+	}
+	return eng.Images(ctx, "", append(filters, usage, "readonly=false"), false)
 }
 
 // removeImages removes images that were unused a moment ago and returns those that
 // are gone. One by one: an image that a container took meanwhile is no error, and
 // all its names go with an unused one.
-func removeImages(ctx context.Context, eng imageRemover, list []engine.ImageSummary) (gone []engine.ImageRemoved, errs []error) {
+func removeImages(ctx context.Context, eng imageRemover, list []engine.ImageSummary, f imagePruneFlags) (gone []engine.ImageRemoved, errs []error) {
 	for _, img := range list {
 		for _, name := range namesOrID(img) {
-			removed, err := eng.RemoveImages(ctx, []string{name}, engine.RemoveImagesOptions{Ignore: true})
+			removed, err := eng.RemoveImages(ctx, []string{name}, engine.RemoveImagesOptions{Ignore: true, BuildContainers: f.external})
 			if err != nil && !errors.Is(err, engine.ErrImageInUse) {
 				errs = append(errs, err)
 			}

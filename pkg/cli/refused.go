@@ -80,7 +80,7 @@ func refusals() []refusal {
 		{[]string{"volumes"}, []string{"prune"}, "the volumes of a container live on its own disk, and go with it", "leave the option out"},
 		{[]string{"depend"}, []string{"rm"}, "containers do not depend on one another", "leave the option out"},
 		{[]string{"ns", "namespace", "pod", "p"}, []string{"ps", "ls", "list"}, "there are no namespaces of the host and no pods to show", ""},
-		{[]string{"external", "sync"}, []string{"ps", "ls", "list", "exists", "prune"}, "vpod shows its own containers only, always in their true state", "leave the option out"},
+		{[]string{"external", "sync"}, []string{"ps", "ls", "list", "exists"}, "vpod shows its own containers only, always in their true state", "leave the option out"},
 		{[]string{"watch", "w"}, []string{"ps", "ls", "list"}, "ps prints once", "use `watch vpod ps`"},
 		{[]string{"tree"}, []string{"images", "ls", "list"}, "the list is not drawn as a tree", "use `vpod image tree IMAGE`"},
 		{[]string{"debug"}, []string{"info"}, "the option's name is --log-level debug", "use `vpod --log-level debug info`"},

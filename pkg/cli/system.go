@@ -45,7 +45,6 @@ func newSystemPruneCommand(app *App) *cobra.Command {
 	})
 	app.lazily(cmd, func() {
 		opts.addFlags(cmd, "containers and images")
-		cmd.Flags().BoolVarP(&opts.all, "all", "a", false, "Remove all images that no container uses, not only those without a name")
 	})
 	return cmd
 }
@@ -113,7 +112,7 @@ func (app *App) pruneSystem(ctx context.Context, f imagePruneFlags) error {
 	for _, img := range images {
 		sizes[img.ID] = img.SizeBytes
 	}
-	removed, imageErrs := removeImages(ctx, eng, images)
+	removed, imageErrs := removeImages(ctx, eng, images, f)
 	errs = append(errs, imageErrs...)
 	var gone []string
 	for _, r := range removed {

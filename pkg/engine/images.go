@@ -162,6 +162,8 @@ type RemoveImagesOptions struct {
 	Ignore  bool // names that do not exist are passed over
 	NoPrune bool // keep the images below that have no name
 	Lists   bool // names are those of manifest lists, others are refused
+
+	BuildContainers bool // working containers of Buildah go with the image they use
 }
 
 // RemoveImages removes names and images. Containers hold their image: it is
@@ -174,6 +176,7 @@ func (e *Engine) RemoveImages(ctx context.Context, names []string, opts RemoveIm
 		Ignore:           opts.Ignore,
 		NoPrune:          opts.NoPrune,
 		Lists:            opts.Lists,
+		BuildContainers:  opts.BuildContainers,
 		InUse:            e.holderNames,
 		RemoveContainers: e.removeHolders,
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,6 +20,10 @@ type RemoveOptions struct {
 	Ignore  bool // a name there is no image by is no error
 	NoPrune bool // keep images without a name that only the removed one was built on
 	Lists   bool // names are those of manifest lists; others are refused with ErrNotAList
+
+	// BuildContainers has the working containers of Buildah go with the image they
+	// use; those of other tools hold it all the same.
+	BuildContainers bool
 
 	// InUse names the containers that use an image, as they are to be shown.
 	// nil is none.
@@ -145,7 +151,7 @@ func (r *remover) delete(ctx context.Context, image *libimage.Image, name string
 	if dangling, err := parent.IsDangling(ctx); err != nil || !dangling {
 		return nil
 	}
-	if users, err := r.users(ctx, parent.ID()); err != nil || len(users.ours)+len(users.foreign) > 0 {
+	if users, err := r.users(ctx, parent.ID()); err != nil || len(users.ours)+len(users.foreign)+len(users.building) > 0 {
 		return err
 	}
 	return r.delete(ctx, parent, "")
@@ -156,6 +162,13 @@ func (r *remover) release(ctx context.Context, image *libimage.Image) error {
 	users, err := r.users(ctx, image.ID())
 	if err != nil {
 		return err
+	}
+	if r.opts.BuildContainers && len(users.foreign) == 0 && (len(users.ours) == 0 || r.opts.Force) {
+		for _, id := range users.building {
+			if err := r.store.store.DeleteContainer(id); err != nil && !errors.Is(err, storage.ErrContainerUnknown) {
+				return fmt.Errorf("remove the build container %s of image %s: %w", shortID(id), shownName(image), err)
+			}
+		}
 	}
 	if len(users.foreign) > 0 {
 		return asKind(ErrInUse, fmt.Errorf("image %s is in use by a container of another tool (%s): remove that with Podman or Buildah (`podman ps --all --external` shows it)",
@@ -177,8 +190,9 @@ func (r *remover) release(ctx context.Context, image *libimage.Image) error {
 
 // users are the containers that use an image.
 type users struct {
-	ours    []string // vpod's, as InUse names them
-	foreign []string // ids of other tools' containers
+	ours     []string // vpod's, as InUse names them
+	foreign  []string // other tools' containers, as people know them
+	building []string // ids of those of Buildah that may go
 }
 
 func (r *remover) users(ctx context.Context, imageID string) (users, error) {
@@ -199,12 +213,28 @@ func (r *remover) users(ctx context.Context, imageID string) (users, error) {
 			continue
 		}
 		if _, ours := parseLayerMark(c.Metadata); !ours {
+			if r.opts.BuildContainers && r.store.isBuildContainer(c.ID) {
+				u.building = append(u.building, c.ID)
+				continue
+			}
 			u.foreign = append(u.foreign, foreignName(c))
 		} else if !known {
 			u.ours = append(u.ours, shortID(c.ID)) // being created, or left behind
 		}
 	}
 	return u, nil
+}
+
+// isBuildContainer reports whether a container of the store is a working container
+// of Buildah, which keeps its state in the container's directory (buildah,
+// buildah.go, stateFile).
+func (s *Store) isBuildContainer(id string) bool {
+	dir, err := s.store.ContainerDirectory(id)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(dir, "buildah.json"))
+	return err == nil
 }
 
 // shownName is how people know an image: by name, or by id when it has none.

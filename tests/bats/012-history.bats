@@ -122,6 +122,17 @@ shows() { # FILTER | NAMES
 	TABLE
 	run_vpod images --format '{{.Repository}} {{.Containers}}' --sort repository
 	assert "$output" = $'localhost/built 1\nlocalhost/busybox 1'
-	buildah rm "$working" > /dev/null
 	run_vpod rm holder
+	# Builds hold their images until --external says that they do not count.
+	run_vpod image prune --all --force --filter label=a=b
+	run_vpod image exists localhost/built:1
+	run_logged podman --root "$T/d" --runroot "$T/r" create --network none --name held localhost/built:1 true
+	run_vpod image prune --all --force --external --filter label=a=b
+	run_vpod image exists localhost/built:1
+	assert "$(buildah containers --quiet | wc -l)" -eq 1 "working containers of an image that Podman uses"
+	run_logged podman --root "$T/d" --runroot "$T/r" rm held
+	run_vpod image prune --all --force --external --filter label=a=b
+	assert "$output" =~ ^[0-9a-f]{64}
+	run_vpod 1 image exists localhost/built:1
+	assert "$(buildah containers --quiet)" = "" "working containers"
 }
