@@ -29,6 +29,7 @@ type Engine interface {
 	executor
 	stopper
 	killer
+	pauser
 	restarter
 	remover
 	waiter
@@ -55,10 +56,12 @@ type Engine interface {
 	systemPruner
 	diskMeasurer
 	templater
+	committer
 	completer
 	exporter
 	differ
 	releaser
+	builder
 	Close() error
 }
 

@@ -96,6 +96,14 @@ func (e *fakeEngine) Kill(_ context.Context, sel engine.Selection, signal int) [
 	return e.each("kill", sel, signal)
 }
 
+func (e *fakeEngine) Pause(_ context.Context, sel engine.Selection) []engine.Result {
+	return e.each("pause", sel, nil)
+}
+
+func (e *fakeEngine) Unpause(_ context.Context, sel engine.Selection) []engine.Result {
+	return e.each("unpause", sel, nil)
+}
+
 func (e *fakeEngine) Restart(_ context.Context, sel engine.Selection, opts engine.StopOptions, running bool) []engine.Result {
 	if running {
 		return e.each("restart running", sel, opts)

@@ -125,7 +125,7 @@ func (app *App) containerFilterWords(cmd *cobra.Command, args []string, toComple
 	var values []string
 	switch key {
 	case "status":
-		values = []string{"created", "starting", "running", "restarting", "stopping", "exited", "removing"}
+		values = []string{"created", "starting", "running", "paused", "restarting", "stopping", "exited", "removing"}
 	case "restart-policy":
 		values = []string{"no", "always", "on-failure", "unless-stopped"}
 	case "network":

@@ -7,10 +7,13 @@ import "github.com/spf13/cobra"
 func containerVerbs(app *App) []*cobra.Command {
 	return []*cobra.Command{
 		newAttachCommand(app),
+		newCommitCommand(app),
 		newCreateCommand(app),
 		newExecCommand(app),
 		newExportCommand(app),
 		newKillCommand(app),
+		newPauseCommand(app),
+		newUnpauseCommand(app),
 		newLogsCommand(app),
 		newPsCommand(app, "ps"),
 		newRestartCommand(app),

@@ -77,11 +77,16 @@ func refusals() []refusal {
 		{[]string{"attach", "a", "detach", "d", "detach-keys", "sig-proxy"}, onlyMake, "create starts nothing", "give it to `vpod run` or `vpod start`"},
 
 		// Other verbs.
+		{[]string{"include-volumes"}, []string{"commit"}, "the only volumes of a container are those its image declares, and they are always declared in the new image, too", "leave the option out"},
 		{[]string{"volumes"}, []string{"prune"}, "the volumes of a container live on its own disk, and go with it", "leave the option out"},
 		{[]string{"depend"}, []string{"rm"}, "containers do not depend on one another", "leave the option out"},
 		{[]string{"ns", "namespace", "pod", "p"}, []string{"ps", "ls", "list"}, "there are no namespaces of the host and no pods to show", ""},
 		{[]string{"external", "sync"}, []string{"ps", "ls", "list", "exists"}, "vpod shows its own containers only, always in their true state", "leave the option out"},
 		{[]string{"watch", "w"}, []string{"ps", "ls", "list"}, "ps prints once", "use `watch vpod ps`"},
+		{[]string{"pid", "ipc", "uts", "cgroupns", "userns", "userns-uid-map", "userns-gid-map", "userns-uid-map-user", "userns-gid-map-group", "group-add"}, []string{"build"}, "each step has its own kernel, so there is no namespace of the host to join", "leave the option out"},
+		{[]string{"device", "isolation", "runtime", "runtime-flag", "hooks-dir", "cgroup-parent"}, []string{"build"}, "steps run in virtual machines, by vpod itself", "leave the option out"},
+		{[]string{"cpu-period", "cpu-quota", "cpu-shares", "c", "cpuset-cpus", "cpuset-mems", "memory-swap"}, []string{"build"}, "a step's machine has one size as a whole", "bound it with --memory"},
+		{[]string{"compress", "disable-content-trust", "loglevel"}, []string{"build"}, "it has no effect in Podman", "leave the option out"},
 		{[]string{"tree"}, []string{"images", "ls", "list"}, "the list is not drawn as a tree", "use `vpod image tree IMAGE`"},
 		{[]string{"debug"}, []string{"info"}, "the option's name is --log-level debug", "use `vpod --log-level debug info`"},
 		{[]string{"r", "c", "ssh"}, []string{"vpod"}, "there is no service to connect to: vpod works on this machine", "use ssh"},
@@ -125,8 +130,6 @@ type refusedCommand struct {
 // vpod has is never looked up here.
 func refusedCommands() []refusedCommand {
 	return []refusedCommand{
-		{[]string{"build"}, "vpod makes no images", "use `buildah build` or `podman build`: vpod sees what they build at once"},
-		{[]string{"commit"}, "vpod makes no images", "use `buildah` or `podman`: vpod sees what they make at once"},
 		{[]string{"search", "sign", "trust", "scp"}, "vpod runs images and does not publish or explore them", "use `podman`, `buildah` or `skopeo`: the images are the same"},
 		{[]string{"cp", "mount", "unmount", "umount"}, "the container's files are its machine's alone while it is there, and the host never reads its disk", "with the container running: `vpod exec CONTAINER tar c DIR`, and `vpod exec -i CONTAINER tar x` the other way"},
 		{[]string{"top"}, "the processes are another kernel's", "use `vpod exec CONTAINER ps`"},
@@ -134,7 +137,7 @@ func refusedCommands() []refusedCommand {
 		{[]string{"port"}, "published ports are shown with the container", "use `vpod ps`, or `vpod inspect --format '{{json .NetworkSettings.Ports}}'`"},
 		{[]string{"events"}, "vpod has no daemon and keeps no events", "use `vpod wait` for the end of containers, and `vpod ps` for what there is"},
 		{[]string{"healthcheck"}, "vpod runs no health checks", "run the check with `vpod exec`"},
-		{[]string{"pause", "unpause", "checkpoint", "restore"}, "containers are not paused, nor saved and restored", "use `vpod stop` and `vpod start`: the container keeps its disk"},
+		{[]string{"checkpoint", "restore"}, "containers are not saved and restored", "use `vpod pause` and `vpod unpause`, or `vpod stop` and `vpod start`: the container keeps its disk"},
 		{[]string{"rename", "update", "clone"}, "what a container was made with does not change", "create another, with --replace in the place of the first"},
 		{[]string{"init", "cleanup"}, "a machine is made ready when the container starts, and goes when it ends", "use `vpod start`"},
 		{[]string{"runlabel"}, "vpod does not run commands that an image brings for the host", "use `vpod inspect` to see the label"},

@@ -26,7 +26,7 @@ type waitFlags struct {
 }
 
 // waitConditions are the states a container can be waited for.
-var waitConditions = []string{"created", "starting", "running", "restarting", "stopping", "stopped", "exited", "removing"}
+var waitConditions = []string{"created", "starting", "running", "paused", "restarting", "stopping", "stopped", "exited", "removing"}
 
 func (f *waitFlags) addFlags(flags *pflag.FlagSet) {
 	f.selectionFlags.addFlags(flags, "Wait for", selectLatest)

@@ -21,6 +21,9 @@ func (e *Engine) Attach(ctx context.Context, nameOrID string, streams Streams) (
 	if live == nil {
 		return ExitOwnFailure, &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "attach to", Hint: "start it with `vpod start --attach`"}
 	}
+	if err := (chosen{Container: c, live: live}).refusePaused("attach to"); err != nil {
+		return ExitOwnFailure, err
+	}
 	return e.attach(ctx, c, streams)
 }
 

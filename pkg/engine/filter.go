@@ -65,9 +65,9 @@ func newFilter(key, value string) (filterFunc, error) {
 		if want == "stopped" {
 			want = string(container.Exited)
 		}
-		known := slices.Contains(container.States(), container.State(want)) || want == restarting || want == "paused"
+		known := slices.Contains(container.States(), container.State(want)) || want == restarting || want == paused
 		if !known {
-			return nil, fmt.Errorf("invalid filter status=%s: the states are created, starting, running, restarting, stopping, exited, removing", value)
+			return nil, fmt.Errorf("invalid filter status=%s: the states are created, starting, running, paused, restarting, stopping, exited, removing", value)
 		}
 		return func(c chosen, _ []chosen) bool { return c.shownState() == want }, nil
 	case "exited":

@@ -47,7 +47,7 @@ func inspect(row Listed, files paths.Container, imageDisk string) (*ContainerIns
 		Driver:        string(spec.Rootfs.Mode),
 		EffectiveCaps: spec.Process.Capabilities, BoundingCaps: spec.Process.Capabilities,
 		State: InspectState{
-			OciVersion: specs.Version, Status: row.ShownState(), Running: row.Running(),
+			OciVersion: specs.Version, Status: row.ShownState(), Running: row.Running() && row.Live.State != paused, Paused: row.Live.State == paused,
 			Restarting: row.Live.State == restarting, OOMKilled: record.OOMKilled,
 			Pid: row.Live.QEMUPID, ConmonPid: row.Live.MonitorPID,
 			ExitCode: record.ExitCode, Error: record.Error,

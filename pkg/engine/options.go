@@ -126,7 +126,7 @@ type Size64 struct {
 
 // Live is what a running container's monitor says; zero when it does not run.
 type Live struct {
-	State        string // "starting", "running", "restarting", "stopping"
+	State        string // "starting", "running", "paused", "restarting", "stopping"
 	MonitorPID   int
 	QEMUPID      int
 	StartedAt    time.Time

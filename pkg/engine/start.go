@@ -29,6 +29,9 @@ func (e *Engine) Start(ctx context.Context, nameOrID string, opts StartOptions) 
 	if err != nil {
 		return ExitOwnFailure, err
 	}
+	if err := (chosen{Container: c, live: live}).refusePaused("start"); err != nil {
+		return ExitOwnFailure, err
+	}
 	runs := live != nil && live.State != string(container.Stopping)
 	for {
 		if live != nil && !runs {

@@ -61,6 +61,9 @@ func (e *Engine) Stop(ctx context.Context, sel Selection, opts StopOptions) []Re
 		if c.live == nil {
 			return nil
 		}
+		if err := c.refusePaused("stop"); err != nil {
+			return err
+		}
 		return e.stop(ctx, c.Container, opts)
 	})
 }
@@ -158,6 +161,9 @@ func (e *Engine) Kill(ctx context.Context, sel Selection, signal int) []Result {
 		if c.live == nil {
 			return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "kill", Hint: "can only kill running containers"}
 		}
+		if err := c.refusePaused("kill"); err != nil {
+			return err
+		}
 		fatal := signal == int(unix.SIGKILL) // the user means its end: no restart policy applies then
 		if err := monitor.Kill(ctx, e.reach(c.Spec.ID).AttachSocket(), c.Spec.ID, signal, fatal); err != nil {
 			if errors.Is(err, monitor.ErrGone) {
@@ -181,6 +187,9 @@ func (e *Engine) Restart(ctx context.Context, sel Selection, opts StopOptions, r
 		wanted = isLive
 	}
 	return e.each(ctx, sel, wanted, (*Engine).startNeedsStore, func(ctx context.Context, c chosen) error {
+		if err := c.refusePaused("restart"); err != nil {
+			return err
+		}
 		if c.live != nil {
 			if c.Spec.AutoRemove {
 				return &container.StateError{Name: c.Spec.Name, Have: c.Record.State, Verb: "restart", Hint: "it is removed as soon as it stops (--rm)"}

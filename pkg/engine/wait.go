@@ -48,7 +48,7 @@ func (e *Engine) Wait(ctx context.Context, sel Selection, opts WaitOptions) ([]i
 }
 
 // waitConditions are the words --condition takes.
-var waitConditions = []string{"created", "exited", "removing", "running", "starting", restarting, "stopped", "stopping"}
+var waitConditions = []string{"created", "exited", paused, "removing", "running", "starting", restarting, "stopped", "stopping"}
 
 // ends reports whether a condition is that the container has ended.
 func ends(condition string) bool { return condition == "stopped" || condition == "exited" }

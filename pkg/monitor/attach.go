@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"vpod/pkg/agentproto"
@@ -112,6 +113,10 @@ func (s *supervisor) serveConn(ctx context.Context, conn *net.UnixConn, attached
 		_ = answer(conn, nil) // a command that went away does not need to know
 	case OpKill:
 		_ = answer(conn, s.kill(ctx, hello.Signal, hello.NoRestart))
+	case OpPause:
+		_ = answer(conn, s.pause(ctx))
+	case OpUnpause:
+		_ = answer(conn, s.unpause(ctx))
 	}
 }
 
@@ -131,7 +136,7 @@ func (s *supervisor) checkHello(h Hello) error {
 		return fmt.Errorf("the container's monitor speaks version %d, this vpod version %d: stop the container with the vpod that started it, or kill process %d", LaunchVersion, h.Version, s.pid)
 	case h.Container != s.c.ID:
 		return fmt.Errorf("container %.64q does not run in this machine", h.Container)
-	case h.Op != OpAttach && h.Op != OpStop && h.Op != OpKill:
+	case !slices.Contains([]Op{OpAttach, OpStop, OpKill, OpPause, OpUnpause}, h.Op):
 		return fmt.Errorf("unknown operation %.32q", h.Op)
 	case h.Signal < 0 || h.Signal > maxSignal || h.Op == OpKill && h.Signal == 0:
 		return fmt.Errorf("signal %d is not one of 1 to %d", h.Signal, maxSignal)

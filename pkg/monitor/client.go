@@ -123,18 +123,30 @@ func Stop(ctx context.Context, path, container string, o StopOptions) error {
 		seconds := int((*o.Timeout + time.Second - 1) / time.Second)
 		hello.TimeoutSeconds = &seconds
 	}
-	conn, err := dialMonitor(ctx, path, hello)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
+	return order(ctx, path, hello)
 }
 
 // Kill sends a signal to the container's first process and returns once it is
 // sent. With noRestart the restart policy does not apply when the process ends.
 // Errors: ErrGone, *RefusedError, ctx's.
 func Kill(ctx context.Context, path, container string, signal int, noRestart bool) error {
-	conn, err := dialMonitor(ctx, path, Hello{Op: OpKill, Container: container, Signal: signal, NoRestart: noRestart})
+	return order(ctx, path, Hello{Op: OpKill, Container: container, Signal: signal, NoRestart: noRestart})
+}
+
+// Pause stops the container's machine until Unpause. Errors: ErrGone, *RefusedError,
+// ctx's.
+func Pause(ctx context.Context, path, container string) error {
+	return order(ctx, path, Hello{Op: OpPause, Container: container})
+}
+
+// Unpause lets a paused machine go on. Errors: ErrGone, *RefusedError, ctx's.
+func Unpause(ctx context.Context, path, container string) error {
+	return order(ctx, path, Hello{Op: OpUnpause, Container: container})
+}
+
+// order sends an order that is answered once it is carried out.
+func order(ctx context.Context, path string, hello Hello) error {
+	conn, err := dialMonitor(ctx, path, hello)
 	if err != nil {
 		return err
 	}

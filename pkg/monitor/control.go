@@ -75,6 +75,7 @@ func (s *supervisor) terminate(ctx context.Context, r *run, sig int, timeout tim
 	case <-r.gone: // the start was given up
 		return
 	}
+	s.wake(ctx, r)
 	if sig != int(syscall.SIGKILL) {
 		// Beside the wait: an agent that does not answer must not lengthen it.
 		go func() { _ = s.signal(ctx, r, sig) }()
@@ -87,6 +88,7 @@ func (s *supervisor) terminate(ctx context.Context, r *run, sig int, timeout tim
 
 // killProcess ends the first process by SIGKILL, and the machine if need be.
 func (s *supervisor) killProcess(ctx context.Context, r *run) {
+	s.wake(ctx, r)
 	go func() { _ = s.signal(ctx, r, int(syscall.SIGKILL)) }()
 	if r.endsWithin(s.limits.kill) {
 		return

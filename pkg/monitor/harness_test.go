@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,10 +40,12 @@ type fakeMachine struct {
 	ready   error
 	noQuit  bool // ignores Quit
 	resumed time.Time
+	stuck   error // of Pause and Continue
 
-	once sync.Once
-	done chan struct{}
-	end  machineEnd
+	paused atomic.Bool
+	once   sync.Once
+	done   chan struct{}
+	end    machineEnd
 }
 
 func (m *fakeMachine) Channel() net.Conn           { return m.channel }
@@ -55,6 +58,16 @@ func (m *fakeMachine) End() machineEnd             { return m.end }
 func (m *fakeMachine) Usage() []timing.Usage {
 	return []timing.Usage{{Process: timing.QEMU, UserNanos: 7e6}}
 }
+func (m *fakeMachine) Pause(context.Context) error    { return m.still(true) }
+func (m *fakeMachine) Continue(context.Context) error { return m.still(false) }
+
+func (m *fakeMachine) still(paused bool) error {
+	if m.stuck == nil {
+		m.paused.Store(paused)
+	}
+	return m.stuck
+}
+
 func (m *fakeMachine) Kill() { m.stop(machineEnd{Cause: endAsked}) }
 func (m *fakeMachine) Quit(ctx context.Context) error {
 	if m.noQuit {

@@ -25,6 +25,10 @@ type machine interface {
 	Resumed() time.Time
 	// PID is the process's id.
 	PID() int
+	// Pause stops the machine's processors; Continue lets them go on. Either does
+	// nothing to a machine that is so already.
+	Pause(ctx context.Context) error
+	Continue(ctx context.Context) error
 	// Quit asks the machine to end and waits until it is gone or ctx ends.
 	Quit(ctx context.Context) error
 	// Kill ends the machine and its helpers and waits until they are gone.

@@ -99,6 +99,9 @@ type supervisor struct {
 	stopping chan struct{} // closed by the first stop; see control.go
 	ended    chan struct{} // closed when the exit record is written and the lock let go
 
+	pausing sync.Mutex // held while a machine is paused or unpaused
+	paused  *run       // the run whose machine stands still; nil when none does
+
 	mu        sync.Mutex
 	runDir    string // where status and sockets are; "" when they are not open
 	closed    bool   // they are not to be opened again

@@ -72,6 +72,7 @@ type Exit struct {
 const (
 	statusStarting   = "starting"
 	statusRunning    = "running"
+	statusPaused     = "paused"
 	statusRestarting = "restarting"
 	statusStopping   = "stopping"
 )

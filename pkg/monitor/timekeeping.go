@@ -32,7 +32,7 @@ type clockWatch interface {
 //
 // A container that may set the clock itself is left alone: it has a reason.
 func (s *supervisor) keepTime(r *run) {
-	if caps := s.c.Process.OCI.Capabilities; caps != nil && slices.Contains(caps.Bounding, "CAP_SYS_TIME") {
+	if !s.keepsTime() {
 		return
 	}
 	watch, err := s.watchClock(clockInterval)
@@ -51,8 +51,16 @@ func (s *supervisor) keepTime(r *run) {
 			}
 			return
 		}
-		s.setClock(r)
+		if !s.isPaused(r) { // its clock is set when it goes on
+			s.setClock(r)
+		}
 	}
+}
+
+// keepsTime reports whether the guest's clock is ours to keep.
+func (s *supervisor) keepsTime() bool {
+	caps := s.c.Process.OCI.Capabilities
+	return caps == nil || !slices.Contains(caps.Bounding, "CAP_SYS_TIME")
 }
 
 // setClock has the guest's clock brought back once. What fails is tried again next

@@ -48,6 +48,9 @@ const (
 	OpAttach Op = "attach"
 	OpStop   Op = "stop" // StopSignal, StopTimeout, then SIGKILL; no restart; answered when the container has ended
 	OpKill   Op = "kill" // one signal to the first process; restart policy applies unless NoRestart
+
+	OpPause   Op = "pause"   // the machine stands still until
+	OpUnpause Op = "unpause" // it goes on; answered when its clock is set again
 )
 
 // Hello is the first line on a connection to the attach socket.
