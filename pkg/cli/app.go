@@ -48,6 +48,8 @@ type Engine interface {
 	authenticator
 	imageCopier
 	remoteInspector
+	truster
+	imageSigner
 	imageLister
 	imageRemover
 	tagger

@@ -35,9 +35,11 @@ func newImageCommand(app *App) *cobra.Command {
 		newPushCommand(app),
 		newRmiCommand(app, "rm"),
 		newSaveCommand(app),
+		newImageSignCommand(app),
 		newTagCommand(app),
 		newImageTreeCommand(app),
 		newImageUnmountCommand(app),
+		newImageTrustCommand(app),
 		newUntagCommand(app),
 	)
 }

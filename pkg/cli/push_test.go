@@ -53,6 +53,45 @@ func (e *fakeEngine) RemoteImageManifest(_ context.Context, name string, opts en
 	return []byte("{}"), nil
 }
 
+func (e *fakeEngine) SetTrust(setting engine.TrustSetting) error {
+	e.called("trust")
+	e.options = setting
+	return nil
+}
+
+func (e *fakeEngine) TrustPolicy(_ context.Context, registry string) ([]engine.Trust, error) {
+	e.called("trust in " + registry)
+	return []engine.Trust{
+		{Transport: "all", Name: "* (default)", Repo: "default", Type: "reject"},
+		{Transport: "repository", Name: "r.example", Repo: "r.example", Type: "signed", Keys: "me@example.com", Lookaside: "file:///sigs"},
+	}, nil
+}
+
+func (e *fakeEngine) TrustPolicyText() ([]byte, error) { return []byte("{}\n"), nil }
+
+func (e *fakeEngine) SignImage(_ context.Context, name string, opts engine.SignImageOptions) error {
+	e.called("sign " + name)
+	e.options = opts
+	return nil
+}
+
+func TestTrustShow(t *testing.T) {
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{nil, "TRANSPORT   NAME        TYPE        ID              STORE\nall         default     reject                      \nrepository  r.example   signed      me@example.com  file:///sigs\n"},
+		{[]string{"-n", "r.example"}, "all         default     reject                      \nrepository  r.example   signed      me@example.com  file:///sigs\n"},
+		{[]string{"--raw"}, "{}\n"},
+	}
+	for _, tt := range tests {
+		a := newTestApp(t)
+		if code := a.run(t, append([]string{"image", "trust", "show"}, tt.args...)...); code != 0 || a.out.String() != tt.want {
+			t.Errorf("%q: exit code %d, %s\n%q, want\n%q", tt.args, code, a.err.String(), a.out.String(), tt.want)
+		}
+	}
+}
+
 func (e *fakeEngine) PullAllTags(_ context.Context, name string, _ engine.PullOptions) ([]engine.Image, error) {
 	e.called("pull all of " + name)
 	return []engine.Image{{ID: "1"}, {ID: "2"}}, nil
@@ -108,6 +147,10 @@ func TestRegistryVerbs(t *testing.T) {
 		{"look at the manifest", []string{"image", "inspect", "--raw", "--no-tags", "oci:x"}, "manifest of oci:x", engine.RemoteOptions{NoTags: true}, ""},
 		{"look at two", []string{"image", "inspect", "docker://a/b", "x"}, "", nil, "the only one named"},
 		{"look at the store's manifest", []string{"image", "inspect", "--raw", "x"}, "", nil, "--raw is for images outside"},
+		{"trust by a key", []string{"image", "trust", "set", "-f", "a.gpg,b.gpg", "r.example"}, "trust", engine.TrustSetting{Scope: "r.example", Type: "signedBy", Keys: []string{"a.gpg", "b.gpg"}}, ""},
+		{"trust nobody", []string{"image", "trust", "set", "-t", "reject", "default"}, "trust", engine.TrustSetting{Scope: "default", Type: "reject"}, ""},
+		{"trust somehow", []string{"image", "trust", "set", "-t", "maybe", "default"}, "", nil, "not a valid value"},
+		{"sign", []string{"image", "sign", "--sign-by", "me", "-a", "-d", "/s", "docker://r/x:1"}, "sign docker://r/x:1", engine.SignImageOptions{Signing: engine.Signing{GPGKey: "me"}, Directory: "/s", All: true}, ""},
 		{"pull all", []string{"pull", "-a", "r/x"}, "pull all of r/x", nil, ""},
 	}
 	for _, tt := range tests {

@@ -8,19 +8,22 @@ import (
 
 // What verbs on registries are asked, as the workshop has it.
 type (
-	RegistryAccess = image.Access
-	Retry          = image.Retry
-	Compression    = image.Compression
-	Signing        = image.Signing
-	Encryption     = image.Encryption
-	PushOptions    = image.PushOptions
-	LoginOptions   = image.LoginOptions
-	LogoutOptions  = image.LogoutOptions
-	Place          = image.Place
-	CopyOptions    = image.CopyOptions
-	RemoteOptions  = image.RemoteOptions
-	RemoteImage    = image.Remote
-	RemotePlatform = image.Platform
+	RegistryAccess   = image.Access
+	Retry            = image.Retry
+	Compression      = image.Compression
+	Signing          = image.Signing
+	Encryption       = image.Encryption
+	PushOptions      = image.PushOptions
+	LoginOptions     = image.LoginOptions
+	LogoutOptions    = image.LogoutOptions
+	Place            = image.Place
+	CopyOptions      = image.CopyOptions
+	RemoteOptions    = image.RemoteOptions
+	RemoteImage      = image.Remote
+	RemotePlatform   = image.Platform
+	Trust            = image.Trust
+	TrustSetting     = image.TrustSetting
+	SignImageOptions = image.SignImageOptions
 )
 
 // Push copies an image to a registry, an archive or a directory, and returns the
@@ -61,4 +64,20 @@ func (e *Engine) RemoteImageManifest(ctx context.Context, name string, opts Remo
 // RemoteImageConfig returns its configuration, with raw as it is.
 func (e *Engine) RemoteImageConfig(ctx context.Context, name string, raw bool, opts RemoteOptions) ([]byte, error) {
 	return e.images().RemoteConfig(ctx, name, raw, opts)
+}
+
+// TrustPolicy lists what policy.json asks of images; with a registry, of those there.
+func (e *Engine) TrustPolicy(ctx context.Context, registry string) ([]Trust, error) {
+	return e.images().TrustShow(ctx, registry)
+}
+
+// TrustPolicyText returns policy.json as it is.
+func (e *Engine) TrustPolicyText() ([]byte, error) { return e.images().PolicyText() }
+
+// SetTrust changes policy.json.
+func (e *Engine) SetTrust(setting TrustSetting) error { return e.images().TrustSet(setting) }
+
+// SignImage signs an image that is on a registry.
+func (e *Engine) SignImage(ctx context.Context, name string, opts SignImageOptions) error {
+	return e.images().SignImage(ctx, name, opts)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containers/image/v5/docker"
 	"github.com/containers/image/v5/docker/reference"
+	"github.com/containers/image/v5/image"
 	"github.com/containers/image/v5/manifest"
 	"github.com/containers/image/v5/pkg/cli/sigstore/params"
 	"github.com/containers/image/v5/signature"
@@ -144,31 +145,44 @@ func (o Signing) signByGPG(ctx context.Context, sys *imgtypes.SystemContext, des
 		return err
 	}
 	defer src.Close()
+	out, err := dest.NewImageDestination(ctx, sys)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	return o.eachManifest(ctx, sys, dest, top, func(d digest.Digest, m []byte) error {
+		return o.addSignature(ctx, src, out, d, m, named)
+	})
+}
+
+// eachManifest calls do for a manifest of ref's and, where that is a list, for
+// those it names.
+func (o Signing) eachManifest(ctx context.Context, sys *imgtypes.SystemContext, ref imgtypes.ImageReference, top []byte, do func(digest.Digest, []byte) error) error {
 	manifests := [][]byte{top}
 	if kind := manifest.GuessMIMEType(top); manifest.MIMETypeIsMultiImage(kind) {
 		list, err := manifest.ListFromBlob(top, kind)
 		if err != nil {
 			return err
 		}
+		src, err := ref.NewImageSource(ctx, sys)
+		if err != nil {
+			return err
+		}
+		defer src.Close()
 		for _, d := range list.Instances() {
-			one, _, err := src.GetManifest(ctx, &d)
+			one, _, err := image.UnparsedInstance(src, &d).Manifest(ctx) // which checks its digest
 			if err != nil {
 				return err
 			}
 			manifests = append(manifests, one)
 		}
 	}
-	out, err := dest.NewImageDestination(ctx, sys)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
 	for _, m := range manifests {
 		d, err := manifest.Digest(m)
 		if err != nil {
 			return err
 		}
-		if err := o.addSignature(ctx, src, out, d, m, named); err != nil {
+		if err := do(d, m); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Signatures: made by push and image copy, and obeyed by pull, run and
+# Signatures: made by push, image copy and image sign, and obeyed by pull, run and
 # image copy as policy.json says. The keys are real ones.
 
 load helpers
@@ -106,4 +106,37 @@ denied() {
 	[ -e "$T/signed/signature-1" ]
 	run_vpod image copy --quiet --remove-signatures "docker://$REGISTRY/test/run:1" "dir:$T/bare"
 	[ ! -e "$T/bare/signature-1" ]
+}
+
+@test "vpod image sign: an image that is there already" {
+	skopeo copy --quiet --dest-tls-verify=false "docker-archive:$VPOD_TEST_IMAGE" "docker://$REGISTRY/test/later:1"
+	denied "$(gpg_policy release)" "$REGISTRY/test/later:1"
+	run_vpod image sign --sign-by release@example.com "docker://$REGISTRY/test/later:1"
+	accepted "$(gpg_policy release)" "$REGISTRY/test/later:1"
+	run_vpod image sign --sign-by other@example.com --directory "$T/sigs" "$REGISTRY/test/later:1"
+	denied "$(gpg_policy other)" "$REGISTRY/test/later:1"
+	cp "$T"/sigs/test/later@sha256=*/signature-1 "$(echo "$T"/sigstore/test/later@sha256=*)/signature-2"
+	accepted "$(gpg_policy other)" "$REGISTRY/test/later:1"
+	run_vpod 125 image sign "$REGISTRY/test/later:1"
+	assert "$stderr" =~ "--sign-by"
+}
+
+@test "vpod image trust: set, show, and what it sets is obeyed" {
+	cp "$HOME/.config/containers/policy.json" "$T/conf/policy.kept"
+	run_vpod image trust set --type signedBy --pubkeysfile "$T/release.gpg" "$REGISTRY"
+	run_vpod image trust show
+	assert "${lines[0]}" =~ ^TRANSPORT.*NAME.*TYPE.*ID.*STORE
+	assert "$output" =~ "repository +$REGISTRY +signed +release@example.com +file://$T/sigstore"
+	run_vpod image trust show --json "$REGISTRY/test/gpg"
+	assert "$output" =~ '"gpg_id": "release@example.com"'
+	assert "$output" !~ default
+	run_vpod push --quiet --remove-signatures --sign-by release@example.com $IMAGE "$REGISTRY/test/set:1"
+	run_vpod push --quiet --remove-signatures --sign-by other@example.com $IMAGE "$REGISTRY/test/set-other:1"
+	run_vpod pull --quiet "$REGISTRY/test/set:1"
+	run_vpod 125 pull --quiet "$REGISTRY/test/set-other:1"
+	run_vpod image trust set --type accept "$REGISTRY/test/set-other"
+	run_vpod pull --quiet "$REGISTRY/test/set-other:1"
+	run_vpod image trust set --type reject default
+	run_vpod 125 image copy "docker-archive:$VPOD_TEST_IMAGE" "dir:$T/y"
+	cp "$T/conf/policy.kept" "$HOME/.config/containers/policy.json"
 }
