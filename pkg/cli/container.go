@@ -13,6 +13,7 @@ func containerVerbs(app *App) []*cobra.Command {
 		newExportCommand(app),
 		newKillCommand(app),
 		newPauseCommand(app),
+		newPortCommand(app),
 		newUnpauseCommand(app),
 		newLogsCommand(app),
 		newPsCommand(app, "ps"),

@@ -134,7 +134,6 @@ func refusedCommands() []refusedCommand {
 		{[]string{"cp", "mount", "unmount", "umount"}, "the container's files are its machine's alone while it is there, and the host never reads its disk", "with the container running: `vpod exec CONTAINER tar c DIR`, and `vpod exec -i CONTAINER tar x` the other way"},
 		{[]string{"top"}, "the processes are another kernel's", "use `vpod exec CONTAINER ps`"},
 		{[]string{"stats"}, "the container's use is another kernel's to count", "use `vpod exec CONTAINER top -b -n 1`, or look at QEMU, whose process id `vpod inspect --format '{{.State.Pid}}'` prints"},
-		{[]string{"port"}, "published ports are shown with the container", "use `vpod ps`, or `vpod inspect --format '{{json .NetworkSettings.Ports}}'`"},
 		{[]string{"events"}, "vpod has no daemon and keeps no events", "use `vpod wait` for the end of containers, and `vpod ps` for what there is"},
 		{[]string{"healthcheck"}, "vpod runs no health checks", "run the check with `vpod exec`"},
 		{[]string{"checkpoint", "restore"}, "containers are not saved and restored", "use `vpod pause` and `vpod unpause`, or `vpod stop` and `vpod start`: the container keeps its disk"},

@@ -77,6 +77,17 @@ ask_tcp() {
 	port=${BASH_REMATCH[1]}
 	answered() { [ "$(ask_tcp "$port" x 2>/dev/null)" = here ]; }
 	wait_until 20 answered
+	run_vpod port any
+	assert "$output" = "80/tcp -> 127.0.0.1:$port"
+	run_vpod port any 80
+	assert "$output" = "127.0.0.1:$port"
+	run_vpod 125 port any 81
+	assert "$stderr" =~ 'failed to find published port "81"'
+	run_vpod port --all
+	assert "$output" =~ "80/tcp -> 127.0.0.1:$port"
+	run_vpod stop --time 0 any
+	run_vpod port any
+	assert "$output" = ""
 }
 
 @test "-p: a port in use is told, nothing is left" {
