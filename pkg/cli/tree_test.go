@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"io"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -32,6 +35,58 @@ func (e *fakeEngine) Diff(_ context.Context, name string) ([]engine.Change, erro
 func (e *fakeEngine) DiffImage(_ context.Context, name, other string) ([]engine.Change, error) {
 	e.called("diff image " + name + " " + other)
 	return nil, nil
+}
+
+func (e *fakeEngine) Commit(_ context.Context, name string, opts engine.CommitOptions) (string, error) {
+	e.called("commit " + name)
+	opts.Progress = nil
+	e.options = opts
+	return testID, nil
+}
+
+func TestCommit(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config")
+	if err := os.WriteFile(config, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		opts engine.CommitOptions
+		err  string
+	}{
+		{"plain", []string{"web"}, engine.CommitOptions{Format: "oci", Pause: true}, ""},
+		{"all", []string{"-a", "me", "-m", "note", "-c", "CMD a", "--change", "USER b", "--pause=false", "-s", "-f", "docker", "-q", "--config", config, "web", "name"},
+			engine.CommitOptions{Image: "name", Author: "me", Message: "note", Changes: []string{"CMD a", "USER b"}, Squash: true, Format: "docker", Override: []byte("{}")}, ""},
+		{"in no format", []string{"-f", "foo", "web"}, engine.CommitOptions{}, `"foo"`},
+		{"volumes", []string{"--include-volumes", "web"}, engine.CommitOptions{}, "always declared"},
+		{"without its configuration", []string{"--config", dir + "/none", "web"}, engine.CommitOptions{}, "--config"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			app := newTestApp(t)
+			code := app.run(t, append([]string{"commit"}, tt.args...)...)
+			if tt.err != "" {
+				if code != 125 || !strings.Contains(app.err.String(), tt.err) {
+					t.Errorf("exit code %d, error %q, want %q", code, app.err.String(), tt.err)
+				}
+				return
+			}
+			if code != 0 || app.out.String() != testID+"\n" {
+				t.Errorf("exit code %d, output %q, error %q", code, app.out.String(), app.err.String())
+			}
+			if !reflect.DeepEqual(app.engine.options, tt.opts) {
+				t.Errorf("options %+v\nwant    %+v", app.engine.options, tt.opts)
+			}
+		})
+	}
+	file := filepath.Join(dir, "iid")
+	if code := newTestApp(t).run(t, "commit", "--iidfile", file, "web"); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != testID {
+		t.Errorf("--iidfile holds %q, %v", got, err)
+	}
 }
 
 func TestDiffAndExport(t *testing.T) {
