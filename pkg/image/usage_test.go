@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"testing"
 
 	"github.com/containers/storage"
@@ -34,5 +35,23 @@ func TestMeasure(t *testing.T) {
 		if i.SharedBytes != w.SharedBytes || i.UniqueBytes != w.UniqueBytes || i.Containers != w.Containers {
 			t.Errorf("image %s: %+v, want %+v", i.ID, i, w)
 		}
+	}
+}
+
+func TestUsageOfAStore(t *testing.T) {
+	s := newStore(t, "vfs")
+	img := pullDemo(t, s, "localhost/demo:1")
+	usage, err := s.Usage(t.Context(), func(_ context.Context, id string) (int, error) {
+		if id != img.ID {
+			t.Errorf("asked for image %s", id)
+		}
+		return 3, nil
+	})
+	if err != nil || len(usage.Images) != 1 {
+		t.Fatalf("%+v, %v", usage, err)
+	}
+	one := usage.Images[0]
+	if one.Containers != 3 || one.UniqueBytes != usage.TotalBytes || usage.TotalBytes < 1000 || usage.ReclaimableBytes != 0 {
+		t.Errorf("%+v", usage)
 	}
 }

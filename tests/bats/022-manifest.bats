@@ -114,6 +114,21 @@ platforms() {
 	rm -r "$T/copied" "$T/digest"
 }
 
+@test "vpod manifest: changes at once all count" {
+	run_vpod manifest create shared containers-storage:localhost/native:1
+	pids=()
+	for i in 1 2 3 4 5 6; do
+		vpod manifest annotate --annotation "k$i=v" shared localhost/native:1 > /dev/null 3>&- &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid"
+	done
+	run_vpod manifest inspect shared
+	assert "$(platforms)" = "amd64 linux {'k1': 'v', 'k2': 'v', 'k3': 'v', 'k4': 'v', 'k5': 'v', 'k6': 'v'}"
+	run_vpod manifest rm shared
+}
+
 @test "vpod manifest: what is wrong is named, nothing is left" {
 	run_vpod 125 manifest create whole containers-storage:localhost/native:1 "$REGISTRY/none:1"
 	assert "$stderr" =~ "$REGISTRY/none:1"
