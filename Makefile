@@ -52,6 +52,7 @@ vpod:
 	@mkdir -p $(BUILD)
 	$(GO) build $(GOFLAGS_BUILD) -ldflags "$(LDFLAGS)" -o $(BUILD)/vpod ./cmd/vpod
 	@ln -sf vpod $(BUILD)/vpod-oci
+	$(GO) build $(GOFLAGS_BUILD) -ldflags "-s -w" -o $(BUILD)/vpod-build ./cmd/vpod-build
 
 test: ## run the Go tests, with the race detector
 	$(GO) test -race -tags "$(TAGS)" ./...
@@ -72,6 +73,7 @@ completions: ## write the shell completions again
 install: build docs ## install below PREFIX (default /usr/local)
 	install -D -m 0755 $(BUILD)/vpod $(DESTDIR)$(PREFIX)/bin/vpod
 	ln -sf vpod $(DESTDIR)$(PREFIX)/bin/vpod-oci
+	install -D -m 0755 $(BUILD)/vpod-build $(LIBDIR)/vpod-build
 	install -D -m 0644 $(BUILD)/vmlinux $(LIBDIR)/vmlinux
 	install -D -m 0644 $(BUILD)/initramfs.cpio $(LIBDIR)/initramfs.cpio
 	install -D -m 0644 completions/bash/vpod $(SHARE)/bash-completion/completions/vpod

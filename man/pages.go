@@ -70,6 +70,7 @@ func Pages(version string) (map[string][]byte, error) {
 var otherNames = map[string]string{
 	"vpod container list": "vpod-ps",
 	"vpod image list":     "vpod-images",
+	"vpod buildx build":   "vpod-build",
 	"vpod image rm":       "vpod-rmi",
 }
 

@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 // `vpod image`.
 func imageVerbs(app *App) []*cobra.Command {
 	return []*cobra.Command{
+		newBuildCommand(app, "build", "bud"),
 		newHistoryCommand(app),
 		newImportCommand(app),
 		newLoadCommand(app),
@@ -21,6 +22,7 @@ func imageVerbs(app *App) []*cobra.Command {
 // newImageCommand is the long form of the verbs, and what has no short one.
 func newImageCommand(app *App) *cobra.Command {
 	return newGroup("image", "Manage images",
+		newBuildCommand(app, "build", "bud"),
 		newImageDiffCommand(app),
 		newImageCopyCommand(app),
 		newImageExistsCommand(app),

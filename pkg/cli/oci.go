@@ -28,7 +28,7 @@ type OCIRuntime interface {
 	Kill(ctx context.Context, id string, sig int) error
 	Delete(ctx context.Context, id string, force bool) error
 	Exec(ctx context.Context, id string, o engine.OCIExecOptions) (int, error)
-	Shim(ctx context.Context, id, consoleSocket string) (int, error)
+	Shim(ctx context.Context, id, consoleSocket string, leash int) (int, error)
 	ExecShim(ctx context.Context, id, consoleSocket string) (int, error)
 }
 
@@ -60,6 +60,7 @@ type ociGlobals struct {
 	logFormat     string
 	debug         bool
 	systemdCgroup bool
+	leash         int
 }
 
 func (g *ociGlobals) addFlags(flags *pflag.FlagSet) {
@@ -68,6 +69,7 @@ func (g *ociGlobals) addFlags(flags *pflag.FlagSet) {
 	g.logFormat = "text"
 	flags.Var(newChoice(&g.logFormat, "text", "json"), "log-format", "Write them as `text or json`")
 	flags.BoolVar(&g.debug, "debug", false, "Log debugging messages, as --log-level debug")
+	flags.IntVar(&g.leash, "leash", 0, "End the container that is created when the process of this `id` ends")
 	flags.BoolVar(&g.systemdCgroup, "systemd-cgroup", false, "The bundle names its control group as systemd does; a container's lies inside its machine")
 }
 
@@ -83,7 +85,9 @@ func newOCICommand(app *App) *cobra.Command {
 		newOCIDeleteCommand(app, &globals),
 		newOCIExecCommand(app, &globals),
 		newOCIFeaturesCommand(app),
-		newOCIShimCommand(app, &globals, "shim", OCIRuntime.Shim),
+		newOCIShimCommand(app, &globals, "shim", func(r OCIRuntime, ctx context.Context, id, console string) (int, error) {
+			return r.Shim(ctx, id, console, globals.leash)
+		}),
 		newOCIShimCommand(app, &globals, "exec-shim", OCIRuntime.ExecShim),
 	)
 	cmd.Long = "Runs bundles of OCI's runtime specification, each in a virtual machine of its own, for engines as Podman and Buildah: the command line is runc's. Installed under the name vpod-oci it needs no `oci`."
@@ -155,6 +159,7 @@ func newOCICreateCommand(app *App, g *ociGlobals) *cobra.Command {
 			if preserve != 0 {
 				return errPreserveFDs
 			}
+			opts.Leash = g.leash
 			return r.Create(ctx, args[0], opts)
 		}),
 	})

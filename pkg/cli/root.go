@@ -98,6 +98,7 @@ func topCommands(app *App) []*cobra.Command {
 		newVersionCommand(app),
 		newCompletionCommand(app),
 		newOCICommand(app),
+		newBuildxCommand(app),
 		newMonitorCommand(app),
 		newReleaseCommand(app),
 	}

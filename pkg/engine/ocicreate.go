@@ -28,6 +28,7 @@ type OCICreateOptions struct {
 	Bundle        string
 	PIDFile       string
 	ConsoleSocket string
+	Leash         int // id of a process whose end ends the container; 0 is none
 }
 
 // Create makes a container from a bundle: its machine comes up, its process waits
@@ -76,7 +77,8 @@ func (r *OCIRuntime) Create(ctx context.Context, id string, o OCICreateOptions) 
 	if err := r.save(rec); err != nil {
 		return err
 	}
-	if shim, err = r.startShim(ctx, plan.Network.Path, nil, "shim", "--console-socket", o.ConsoleSocket, id); err != nil {
+	if shim, err = r.startShim(ctx, plan.Network.Path, nil,
+		"--leash", strconv.Itoa(o.Leash), "shim", "--console-socket", o.ConsoleSocket, id); err != nil {
 		return err
 	}
 	rec.PID = shim.pid

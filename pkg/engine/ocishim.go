@@ -36,11 +36,15 @@ import (
 
 // Shim is the body of a shim: it returns the container's exit code. Descriptor 3
 // takes the word that it is ready.
-func (r *OCIRuntime) Shim(ctx context.Context, id, consoleSocket string) (int, error) {
+func (r *OCIRuntime) Shim(ctx context.Context, id, consoleSocket string, leash int) (int, error) {
 	word := os.NewFile(3, "ready")
 	unix.CloseOnExec(3)
 	s := &shimRun{runtime: r, id: id, dir: r.dir(id)}
-	streams, err := s.prepare(ctx, consoleSocket)
+	err := s.mindLeash(leash)
+	var streams monitor.Streams
+	if err == nil {
+		streams, err = s.prepare(ctx, consoleSocket)
+	}
 	if err == nil {
 		err = s.begin(ctx)
 	}
@@ -49,6 +53,32 @@ func (r *OCIRuntime) Shim(ctx context.Context, id, consoleSocket string) (int, e
 		return ExitOwnFailure, err
 	}
 	return s.run(ctx, streams)
+}
+
+// mindLeash ends this process, and the machine with it, when another one ends: a
+// caller that is killed leaves nothing.
+func (s *shimRun) mindLeash(pid int) error {
+	if pid == 0 {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	go func() {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(poll, -1); !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		// The tree is unmounted first: what is below it is the caller's.
+		if unix.Unmount(s.dir.tree(), unix.MNT_DETACH) == nil {
+			_ = s.runtime.remove(s.id) // there is nobody to tell
+		}
+		os.Exit(lostMonitorExit)
+	}()
+	return nil
 }
 
 // tell answers startShim.

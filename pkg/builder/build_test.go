@@ -1,0 +1,65 @@
+package builder
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"os"
+	"path/filepath"
+	"vpod/pkg/filelock"
+)
+
+func TestCheckNetwork(t *testing.T) {
+	for network, good := range map[string]bool{"": true, "default": true, "private": true, "none": true, "host": false, "ns:/x": false, "bridge": false} {
+		if err := checkNetwork(network); (err == nil) != good {
+			t.Errorf("checkNetwork(%q) = %v", network, err)
+		}
+	}
+}
+
+// The program reads its own options besides the library's, and no others.
+func TestCommandOptions(t *testing.T) {
+	cmd := Command()
+	if f := cmd.Flags().Lookup("layers"); f == nil || f.DefValue != "true" {
+		t.Error("layers are not kept unasked")
+	}
+	own := 0
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Name, "vpod") {
+			own++
+		}
+	})
+	if own != 4 {
+		t.Errorf("%d options of vpod's own, want 4", own)
+	}
+	if err := cmd.Flags().Parse([]string{"--pull", "--tag", "x", "-f", "a", "--no-such"}); err == nil || !strings.Contains(err.Error(), "no-such") {
+		t.Errorf("an unknown option: %v", err)
+	}
+}
+
+func TestRemoveJob(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "job")
+	tree := filepath.Join(dir, "oci", "c", "tree")
+	if err := os.MkdirAll(filepath.Join(tree, "somebody's"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeJob(dir); err == nil {
+		t.Error("a tree that is in use was removed")
+	}
+	if err := os.Remove(filepath.Join(tree, "somebody's")); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := filelock.TryLock(filepath.Join(dir, lockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := removeJob(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the directory is still there")
+	}
+}

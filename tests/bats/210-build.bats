@@ -1,0 +1,128 @@
+#!/usr/bin/env bats
+# vpod build: Containerfiles, each RUN step in a machine.
+
+load helpers
+
+# context makes a fresh context in $C, its Containerfile from standard input.
+context() {
+	remove_dir "$C"
+	mkdir "$C"
+	cat > "$C/Containerfile"
+}
+
+setup() { C=$T/ctx; }
+
+teardown() {
+	test_teardown
+	vpod rmi --force localhost/built > /dev/null 2>&1 || true
+}
+
+@test "vpod build: steps run in machines, and the image runs" {
+	context <<-EOF
+		FROM $IMAGE
+		ARG WHO=nobody
+		ENV GREETING=hello
+		RUN uname -r > /kernel; echo "\$GREETING \$WHO" > /said; cat /kernel
+		COPY --chown=5:6 --chmod=640 file /dir/
+		USER 7
+		WORKDIR /dir
+		RUN id -u > /tmp/uid
+		LABEL a=b
+		CMD ["cat", "/said"]
+	EOF
+	echo content > "$C/file"
+	run_vpod build -t localhost/built --build-arg WHO=world --iidfile "$T/iid" "$C"
+	assert "$output" =~ "STEP 4/10: RUN uname"
+	assert "$output" =~ "-vpod" "the guest's kernel"
+	assert "$output" =~ "Successfully tagged localhost/built:latest"
+	assert "$(cat "$T/iid")" =~ "^sha256:[0-9a-f]{64}$"
+	run_vpod run --rm localhost/built
+	assert "$output" = "hello world"
+	run_vpod run --rm --user 0 localhost/built sh -c 'stat -c "%u %g %a" /dir/file; cat /tmp/uid; pwd'
+	assert "$output" = $'5 6 640\n7\n/dir'
+	# All of it is cached.
+	run_vpod build -t localhost/built --build-arg WHO=world "$C"
+	assert "$output" =~ "Using cache"
+	assert "$output" !~ "-vpod"
+	run_logged buildah images --quiet localhost/built
+}
+
+@test "vpod build: stages, heredocs, secrets, ignored files, other names" {
+	context <<-EOF
+		FROM $IMAGE AS one
+		RUN <<END
+		echo first > /a
+		echo second >> /a
+		END
+		FROM $IMAGE AS unused
+		RUN exit 9
+		FROM $IMAGE AS last
+		COPY --from=one /a /b
+		COPY <<END /here
+		inline
+		END
+		COPY . /ctx/
+		RUN --mount=type=secret,id=s cat /run/secrets/s > /was; test -e /here
+	EOF
+	echo secret.txt > "$C/.containerignore"
+	echo hush > "$C/secret.txt"
+	echo kept > "$C/kept.txt"
+	run_vpod bud --secret "id=s,src=$C/secret.txt" -t localhost/built "$C"
+	run_vpod run --rm localhost/built sh -c 'cat /b /here /was; ls /ctx; ! ls /run/secrets/s 2>/dev/null'
+	assert "$output" = $'first\nsecond\ninline\nhush\nContainerfile\nkept.txt'
+	run_vpod buildx build --target one -q -t localhost/built "$C"
+	assert "$output" =~ "^[0-9a-f]{64}$"
+	run_vpod image build --squash-all -q -f - -t localhost/built "$C" <<< "FROM $IMAGE"
+}
+
+@test "vpod build: a context on standard input, volumes, no network" {
+	context <<-EOF
+		FROM $IMAGE
+		RUN cat /v/data > /copy && ! ip link show eth0
+	EOF
+	mkdir -p "$T/vol"
+	echo shared > "$T/vol/data"
+	capture sh -c "tar -C '$C' -c . | '$VPOD' --root '$T/d' --runroot '$T/r' build --network none -v '$T/vol:/v:ro' -t localhost/built -"
+	assert "$status" -eq 0 "exit code"
+	run_vpod run --rm localhost/built cat /copy
+	assert "$output" = shared
+}
+
+@test "vpod build: a step that fails ends it, and leaves nothing" {
+	before=$(vpod images --all --quiet | sort)
+	printf 'FROM %s\nRUN echo unlucky; exit 7\n' $IMAGE | context
+	run_vpod 7 build "$C"
+	assert "$output" =~ "unlucky"
+	assert "$stderr" =~ "exit status 7"
+	assert "$(vpod images --all --quiet | sort)" = "$before"
+	run_vpod 125 build --network host "$C"
+	assert "$stderr" =~ "user-mode network"
+	run_vpod 125 build --isolation chroot "$C"
+	assert "$stderr" =~ "virtual machines"
+	run_vpod 125 build "$C/none"
+	run_vpod 125 build --no-such "$C"
+	assert "$(buildah containers --quiet)" = ""
+}
+
+@test "vpod build: one that is killed leaves no machine, and the next cleans up" {
+	printf 'FROM %s\nRUN echo begun; sleep 1000\n' $IMAGE | context
+	for signal in TERM KILL; do
+		start_vpod build "$C"
+		for _ in $(seq 300); do
+			! grep -q ^begun "$T/started.out" || break
+			sleep 0.1
+		done
+		grep -q ^begun "$T/started.out"
+		kill -s "$signal" "$started"
+		ended "$([ $signal = TERM ] && echo 125 || echo 137)"
+		for _ in $(seq 100); do
+			pgrep -u "$(id -u)" -f "$T/r.*exec-shim|oci --root $T/r" > /dev/null || break
+			sleep 0.1
+		done
+		! pgrep -u "$(id -u)" -f "oci --root $T/r"
+	done
+	printf 'FROM %s\nRUN true\n' $IMAGE | context
+	run_vpod build -q "$C"
+	assert "$(buildah containers --quiet)" = ""
+	assert "$(ls "$T/r/vpod/builds")" = ""
+}
