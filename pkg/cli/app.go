@@ -48,6 +48,7 @@ type Engine interface {
 	authenticator
 	imageCopier
 	remoteInspector
+	searcher
 	truster
 	imageSigner
 	imageLister

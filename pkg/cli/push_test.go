@@ -53,6 +53,34 @@ func (e *fakeEngine) RemoteImageManifest(_ context.Context, name string, opts en
 	return []byte("{}"), nil
 }
 
+func (e *fakeEngine) SearchImages(_ context.Context, term string, opts engine.SearchOptions) ([]engine.FoundImage, error) {
+	e.called("search " + term)
+	e.options = opts
+	if opts.ListTags {
+		return []engine.FoundImage{{Name: "r/x", Tag: "1"}, {Name: "r/x", Tag: "2"}}, nil
+	}
+	return []engine.FoundImage{{Index: "r", Name: "r/x", Description: "an\x1b[31m image", Stars: 3, Official: "[OK]"}}, nil
+}
+
+func TestSearch(t *testing.T) {
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{nil, "NAME        DESCRIPTION\nr/x         an�[31m image\n"},
+		{[]string{"--compatible"}, "NAME        DESCRIPTION    STARS       OFFICIAL    AUTOMATED\nr/x         an�[31m image  3           [OK]        \n"},
+		{[]string{"--list-tags"}, "NAME        TAG\nr/x         1\nr/x         2\n"},
+		{[]string{"--list-tags", "--format", "json"}, "[\n    {\n        \"Name\": \"r/x\",\n        \"Tags\": [\n            \"1\",\n            \"2\"\n        ]\n    }\n]\n"},
+		{[]string{"--format", "{{.Name}} {{.Stars}}"}, "r/x 3\n"},
+	}
+	for _, tt := range tests {
+		a := newTestApp(t)
+		if code := a.run(t, append([]string{"search", "r/x"}, tt.args...)...); code != 0 || a.out.String() != tt.want {
+			t.Errorf("%q: exit code %d, %s\n%q, want\n%q", tt.args, code, a.err.String(), a.out.String(), tt.want)
+		}
+	}
+}
+
 func (e *fakeEngine) SetTrust(setting engine.TrustSetting) error {
 	e.called("trust")
 	e.options = setting
@@ -147,6 +175,8 @@ func TestRegistryVerbs(t *testing.T) {
 		{"look at the manifest", []string{"image", "inspect", "--raw", "--no-tags", "oci:x"}, "manifest of oci:x", engine.RemoteOptions{NoTags: true}, ""},
 		{"look at two", []string{"image", "inspect", "docker://a/b", "x"}, "", nil, "the only one named"},
 		{"look at the store's manifest", []string{"image", "inspect", "--raw", "x"}, "", nil, "--raw is for images outside"},
+		{"search", []string{"search", "--limit", "3", "-f", "stars=2", "--no-trunc", "--retry", "5", "r.example/x"}, "search r.example/x",
+			engine.SearchOptions{Limit: 3, Filters: []string{"stars=2"}, NoTrunc: true, Retry: engine.Retry{Count: &five}}, ""},
 		{"trust by a key", []string{"image", "trust", "set", "-f", "a.gpg,b.gpg", "r.example"}, "trust", engine.TrustSetting{Scope: "r.example", Type: "signedBy", Keys: []string{"a.gpg", "b.gpg"}}, ""},
 		{"trust nobody", []string{"image", "trust", "set", "-t", "reject", "default"}, "trust", engine.TrustSetting{Scope: "default", Type: "reject"}, ""},
 		{"trust somehow", []string{"image", "trust", "set", "-t", "maybe", "default"}, "", nil, "not a valid value"},

@@ -130,7 +130,6 @@ type refusedCommand struct {
 // vpod has is never looked up here.
 func refusedCommands() []refusedCommand {
 	return []refusedCommand{
-		{[]string{"search"}, "vpod runs images and does not publish or explore them", "use `podman`, `buildah` or `skopeo`: the images are the same"},
 		{[]string{"scp"}, "no command of its own copies images to other users and machines", "use `vpod save IMAGE | ssh USER@HOST vpod load`, or `vpod push` to a registry"},
 		{[]string{"cp", "mount", "unmount", "umount"}, "the container's files are its machine's alone while it is there, and the host never reads its disk", "with the container running: `vpod exec CONTAINER tar c DIR`, and `vpod exec -i CONTAINER tar x` the other way"},
 		{[]string{"top"}, "the processes are another kernel's", "use `vpod exec CONTAINER ps`"},

@@ -163,7 +163,7 @@ func TestOnlyImageVerbsEnterTheUserNamespace(t *testing.T) {
 		"vpod manifest inspect": true, "vpod manifest push": true, "vpod manifest remove": true, "vpod manifest rm": true,
 		"vpod import": true, "vpod image import": true,
 		"vpod history": true, "vpod image history": true, "vpod image tree": true,
-		"vpod push": true, "vpod image push": true,
+		"vpod push": true, "vpod image push": true, "vpod search": true, "vpod image search": true,
 	}
 	var all func(cmd *cobra.Command)
 	all = func(cmd *cobra.Command) {

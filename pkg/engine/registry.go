@@ -21,6 +21,8 @@ type (
 	RemoteOptions    = image.RemoteOptions
 	RemoteImage      = image.Remote
 	RemotePlatform   = image.Platform
+	SearchOptions    = image.SearchOptions
+	FoundImage       = image.Found
 	Trust            = image.Trust
 	TrustSetting     = image.TrustSetting
 	SignImageOptions = image.SignImageOptions
@@ -80,4 +82,9 @@ func (e *Engine) SetTrust(setting TrustSetting) error { return e.images().TrustS
 // SignImage signs an image that is on a registry.
 func (e *Engine) SignImage(ctx context.Context, name string, opts SignImageOptions) error {
 	return e.images().SignImage(ctx, name, opts)
+}
+
+// SearchImages looks for images, or for the tags of a repository, on registries.
+func (e *Engine) SearchImages(ctx context.Context, term string, opts SearchOptions) ([]FoundImage, error) {
+	return e.images().Search(ctx, term, opts)
 }

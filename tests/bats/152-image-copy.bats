@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# vpod image copy, and image inspect of what is not in the store.
+# vpod image copy, search, and image inspect of what is not in the store.
 
 load helpers
 load registry
@@ -119,4 +119,22 @@ bad_copy() { # ERROR | ARG...
 	assert "$stderr" =~ "outside of the local store"
 	run_vpod image inspect --format '{{.Os}}' $IMAGE
 	assert "$output" = linux
+}
+
+@test "vpod search" {
+	run_vpod search "$REGISTRY/"
+	assert "${lines[0]}" =~ ^NAME.*DESCRIPTION
+	assert "$output" =~ "$REGISTRY/test/app"
+	run_vpod search --format '{{.Name}}' "$REGISTRY/app"
+	assert "$output" = "$REGISTRY/test/app"
+	run_vpod search --list-tags --format json "$REGISTRY/test/app"
+	assert "$(echo "$output" | tr -d ' \n' | sed 's/"2","1"/"1","2"/')" = '[{"Name":"'"$REGISTRY"'/test/app","Tags":["1","2"]}]'
+	run_vpod search --limit 1 --format '{{.Name}}' "$REGISTRY/"
+	assert "${#lines[@]}" -eq 1
+	run_vpod 125 search --filter nosuch=1 "$REGISTRY/x"
+	assert "$stderr" =~ "nosuch"
+	run_vpod 125 search "127.0.0.1:$(free_port)/x"
+	assert "$stderr" =~ "is the registry running"
+	run_vpod search --cert-dir "$T/certs" --creds me:secret --list-tags --format '{{.Tag}}' "$LOCKED/test/app"
+	assert "$output" = 1
 }
