@@ -26,7 +26,6 @@ import (
 	"vpod/pkg/filelock"
 	"vpod/pkg/monitor"
 	"vpod/pkg/qemu"
-	"vpod/pkg/template"
 	"vpod/pkg/unixsock"
 )
 
@@ -210,10 +209,7 @@ func (r *OCIRuntime) ociOrders(ctx context.Context, id string, dir ociDir, asked
 	asked.Guest.Files = append(asked.Guest.Files, files...)
 	l.Containers[0].Guest, l.Containers[0].Process = asked.Guest, asked.Process
 	l.ReleaseCommand, l.ReleaseAlways = nil, false
-	if template.Refusal(l.Machine) == "" {
-		return l, r.eng.chooseTemplate(ctx, spec, host, l)
-	}
-	return l, nil
+	return l, r.eng.chooseTemplate(ctx, spec, host, l)
 }
 
 // shortOCIName is a container's name in listings of processes and in messages.

@@ -129,17 +129,28 @@ func (e *Engine) ensureTemplate(ctx context.Context, asked container.Machine, ho
 // makeTemplate boots, warms and saves the machine that m can be started from.
 func (e *Engine) makeTemplate(ctx context.Context, asked container.Machine, host hostFacts, m qemu.Machine, draft *template.Draft) (t template.Template, err error) {
 	placeholder := func(d qemu.Disk) string { return filepath.Join(draft.Dir, d.ID+".img") }
-	source := template.Source(m, draft.RAM, placeholder)
+	share := filepath.Join(draft.Dir, "share")
+	source := template.Source(m, draft.RAM, placeholder, share)
 	paths := map[string]string{}
 	for _, d := range source.Disks {
 		paths[d.ID] = d.Path
 		defer os.Remove(d.Path)
 	}
 	program := map[string][]byte{warmCommand: template.WarmProgram()}
+	if len(source.Shares) > 0 {
+		if err := makeWarmShare(share, program); err != nil {
+			return t, err
+		}
+		defer os.RemoveAll(share)
+	}
 	if err := rootfs.NewPlaceholders(ctx, paths[rootDisk], paths[scratchDisk], program, template.PlaceholderBytes); err != nil {
 		return t, err
 	}
-	warm, err := warmContainer(asked, host, paths[scratchDisk] == "")
+	mode := container.RootfsDisk
+	if len(source.Shares) > 0 {
+		mode, host.ShareDir = container.Rootfs9p, share
+	}
+	warm, err := warmContainer(asked, host, mode, mode == container.RootfsDisk && paths[scratchDisk] == "")
 	if err != nil {
 		return t, err
 	}
@@ -164,7 +175,26 @@ func (e *Engine) makeTemplate(ctx context.Context, asked container.Machine, host
 	for i := range source.Disks {
 		source.Disks[i].Path = "" // it was a placeholder
 	}
+	for i := range source.Shares {
+		source.Shares[i].Path = ""
+	}
+	if err := os.RemoveAll(share); err != nil {
+		return t, fmt.Errorf("remove the template's share: %w", err)
+	}
 	return draft.Publish(template.Info{Made: time.Now(), Machine: source, QEMU: host.QEMU, Hello: hello}, ram)
+}
+
+// makeWarmShare makes the directory a template's shares show.
+func makeWarmShare(dir string, files map[string][]byte) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("make the template's share: %w", err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
+			return fmt.Errorf("make the template's share: %w", err)
+		}
+	}
+	return nil
 }
 
 // warmCommand is the only file on a template's root disk.
@@ -172,7 +202,7 @@ const warmCommand = "/warm"
 
 // warmContainer is the container run in a template before it is saved: an ordinary
 // one in all that costs time, and nobody's.
-func warmContainer(asked container.Machine, host hostFacts, readOnly bool) (monitor.LaunchContainer, error) {
+func warmContainer(asked container.Machine, host hostFacts, mode container.RootfsMode, readOnly bool) (monitor.LaunchContainer, error) {
 	cfg, err := config.Load()
 	if err != nil {
 		return monitor.LaunchContainer{}, err
@@ -181,7 +211,7 @@ func warmContainer(asked container.Machine, host hostFacts, readOnly bool) (moni
 		ID: strings.Repeat("0", 64), Name: "warm", Hostname: "warm",
 		Machine:    asked,
 		Process:    container.Process{Command: []string{warmCommand}, WorkDir: "/", Capabilities: cfg.Capabilities, Umask: cfg.Umask},
-		Rootfs:     container.Rootfs{Mode: container.RootfsDisk, ReadOnly: readOnly, ShmBytes: cfg.ShmBytes},
+		Rootfs:     container.Rootfs{Mode: mode, ReadOnly: readOnly, ShmBytes: cfg.ShmBytes},
 		StopSignal: "SIGTERM",
 		AutoRemove: true,
 	}

@@ -116,7 +116,7 @@ func describeTemplate(t template.Template, diskBytes int64) Template {
 	d := Template{
 		Key: t.Key, Made: t.Info.Made, Used: t.Used,
 		Board: string(m.Board), Accel: string(m.Accel), MemoryBytes: m.MemoryBytes, CPUs: m.CPUs,
-		Network: string(container.NetworkNone), ReadOnly: true,
+		Network: string(container.NetworkNone), ReadOnly: len(m.Shares) == 0,
 		Kernel: m.Kernel, KernelArgs: append([]string{}, m.KernelArgs...), QEMU: t.Info.QEMU,
 		Dir: t.Dir, DiskBytes: diskBytes,
 	}

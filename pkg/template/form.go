@@ -1,6 +1,8 @@
 package template
 
 import (
+	"slices"
+
 	"vpod/pkg/qemu"
 )
 
@@ -13,22 +15,21 @@ const sourceMAC = "52:54:00:00:00:01"
 // file systems on them say what can be used. It is below the longest file of ext4.
 const PlaceholderBytes = 8 << 40
 
-// Refusal says why a machine cannot be started from a template, "" when it can.
+// Refusal says why a machine cannot be started from a template, "" when it can. A 9p
+// share is no obstacle while it is not mounted, as in a template at rest.
 func Refusal(m qemu.Machine) string {
 	for _, s := range m.Shares {
-		switch s.Kind {
-		case qemu.ShareVirtioFS:
+		if s.Kind == qemu.ShareVirtioFS {
 			return "QEMU cannot save a machine with a virtiofs share"
-		case qemu.Share9P:
-			return "QEMU cannot save a machine with a mounted 9p share"
 		}
 	}
 	return ""
 }
 
 // Source is the machine to boot and save so that m can be started from it: m with
-// its memory in the file ram, with placeholder disks and without a network.
-func Source(m qemu.Machine, ram string, placeholder func(qemu.Disk) string) qemu.Machine {
+// its memory in the file ram, with placeholder disks, shares of the directory
+// share and without a network.
+func Source(m qemu.Machine, ram string, placeholder func(qemu.Disk) string, share string) qemu.Machine {
 	m.Name = "vpod-template"
 	m.MemoryPath, m.MemoryShared = ram, true
 	disks := make([]qemu.Disk, len(m.Disks))
@@ -36,6 +37,12 @@ func Source(m qemu.Machine, ram string, placeholder func(qemu.Disk) string) qemu
 		disks[i] = qemu.Disk{ID: d.ID, Path: placeholder(d), ReadOnly: d.ReadOnly, Serial: d.Serial}
 	}
 	m.Disks = disks
+	if len(m.Shares) > 0 {
+		m.Shares = slices.Clone(m.Shares)
+		for i := range m.Shares {
+			m.Shares[i].Path = share
+		}
+	}
 	if m.NIC != nil {
 		m.NIC = &qemu.NIC{MAC: sourceMAC, MTU: m.NIC.MTU, Unconnected: true}
 	}

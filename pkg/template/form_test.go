@@ -35,13 +35,17 @@ func TestForms(t *testing.T) {
 	m := ordinaryMachine()
 	alone := ordinaryMachine()
 	alone.NIC, alone.Board, alone.HotplugPorts, alone.Disks = nil, qemu.BoardMicroVM, 0, alone.Disks[:1]
+	shared := ordinaryMachine()
+	shared.Disks, shared.Shares = nil, []qemu.Share{{Tag: "root", Kind: qemu.Share9P, Path: "/merged"}}
 	tests := []struct {
 		name string
 		form qemu.Machine
 	}{
-		{"source", Source(m, "/cache/draft/ram", placeholder)},
+		{"source", Source(m, "/cache/draft/ram", placeholder, "/cache/draft/share")},
 		{"clone", Clone(m, "/cache/key/ram")},
-		{"source-microvm", Source(alone, "/cache/draft/ram", placeholder)},
+		{"source-shared", Source(shared, "/cache/draft/ram", placeholder, "/cache/draft/share")},
+		{"clone-shared", Clone(shared, "/cache/key/ram")},
+		{"source-microvm", Source(alone, "/cache/draft/ram", placeholder, "/cache/draft/share")},
 		{"clone-microvm", Clone(alone, "/cache/key/ram")},
 	}
 	for _, tt := range tests {
@@ -83,7 +87,7 @@ func TestRefusal(t *testing.T) {
 	}{
 		{"disks", nil, false},
 		{"virtiofs", []qemu.Share{{Tag: "root", Kind: qemu.ShareVirtioFS}}, true},
-		{"9p", []qemu.Share{{Tag: "root", Kind: qemu.Share9P, Path: "/x"}}, true},
+		{"9p", []qemu.Share{{Tag: "root", Kind: qemu.Share9P, Path: "/x"}}, false},
 	}
 	for _, tt := range tests {
 		m := ordinaryMachine()

@@ -27,7 +27,7 @@ func Key(m qemu.Machine, program string) (string, error) {
 		QEMU, Kernel, Initrd string
 		Processor            string
 		Machine              qemu.Machine
-	}{Version: formatVersion, Machine: Source(m, "", func(d qemu.Disk) string { return d.ID })}
+	}{Version: formatVersion, Machine: Source(m, "", func(d qemu.Disk) string { return d.ID }, "")}
 	for _, f := range []struct {
 		path string
 		id   *string
