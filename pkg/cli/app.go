@@ -41,6 +41,7 @@ type Engine interface {
 	importer
 	listEditor
 	imageMounter
+	storeCopier
 	logReader
 	informer
 	puller

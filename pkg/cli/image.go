@@ -41,6 +41,7 @@ func newImageCommand(app *App) *cobra.Command {
 		newSearchCommand(app),
 		newImageSignCommand(app),
 		newTagCommand(app),
+		newImageScpCommand(app),
 		newImageTreeCommand(app),
 		newImageUnmountCommand(app),
 		newImageTrustCommand(app),

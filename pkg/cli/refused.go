@@ -130,7 +130,6 @@ type refusedCommand struct {
 // vpod has is never looked up here.
 func refusedCommands() []refusedCommand {
 	return []refusedCommand{
-		{[]string{"scp"}, "no command of its own copies images to other users and machines", "use `vpod save IMAGE | ssh USER@HOST vpod load`, or `vpod push` to a registry"},
 		{[]string{"cp", "mount", "unmount", "umount"}, "the container's files are its machine's alone while it is there, and the host never reads its disk", "with the container running: `vpod exec CONTAINER tar c DIR`, and `vpod exec -i CONTAINER tar x` the other way"},
 		{[]string{"top"}, "the processes are another kernel's", "use `vpod exec CONTAINER ps`"},
 		{[]string{"stats"}, "the container's use is another kernel's to count", "use `vpod exec CONTAINER top -b -n 1`, or look at QEMU, whose process id `vpod inspect --format '{{.State.Pid}}'` prints"},

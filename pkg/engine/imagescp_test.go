@@ -1,0 +1,52 @@
+package engine
+
+import "testing"
+
+func TestParseImageAt(t *testing.T) {
+	tests := []struct {
+		text string
+		want ImageAt
+		ok   bool
+	}{
+		{"alpine", ImageAt{Image: "alpine"}, true},
+		{"registry.example:5000/team/app@sha256:00", ImageAt{Image: "registry.example:5000/team/app@sha256:00"}, true},
+		{"host::", ImageAt{Host: "host"}, true},
+		{"me@host.example::localhost/app:1", ImageAt{Host: "me@host.example", Image: "localhost/app:1"}, true},
+		{"me@fe80::1::app", ImageAt{Host: "me@fe80::1", Image: "app"}, true},
+		{"-oProxyCommand=x::", ImageAt{}, false},
+		{"::app", ImageAt{}, false},
+		{"host::a;reboot", ImageAt{}, false},
+		{"host::$(reboot)", ImageAt{}, false},
+		{"host::a b", ImageAt{}, false},
+		{"host::--output=/x", ImageAt{}, false},
+		{"ho st::a", ImageAt{}, false},
+		{"a\nb", ImageAt{}, false},
+	}
+	for _, tt := range tests {
+		got, err := ParseImageAt(tt.text)
+		if (err == nil) != tt.ok || tt.ok && got != tt.want {
+			t.Errorf("ParseImageAt(%q) = %+v, %v, want %+v, %t", tt.text, got, err, tt.want, tt.ok)
+		}
+	}
+}
+
+func FuzzParseImageAt(f *testing.F) {
+	f.Add("me@host::localhost/app:1")
+	f.Add("a\n;$(x)")
+	f.Fuzz(func(t *testing.T, text string) {
+		at, err := ParseImageAt(text)
+		if err != nil {
+			return
+		}
+		for _, word := range []string{at.Host, at.Image} {
+			for _, c := range []byte(word) {
+				if c <= ' ' || c >= 0x7f || c == '$' || c == '`' || c == ';' || c == '&' || c == '|' || c == '\'' || c == '"' || c == '\\' || c == '*' || c == '>' || c == '<' {
+					t.Errorf("ParseImageAt(%q) lets %q through", text, c)
+				}
+			}
+			if word != "" && word[0] == '-' {
+				t.Errorf("ParseImageAt(%q) lets an option through", text)
+			}
+		}
+	})
+}
