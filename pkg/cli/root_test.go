@@ -159,6 +159,7 @@ func TestOnlyImageVerbsEnterTheUserNamespace(t *testing.T) {
 		"vpod image load": true, "vpod image save": true, "vpod image inspect": true, "vpod image exists": true, "vpod image prune": true,
 		"vpod system prune": true, "vpod oci create": true,
 		"vpod build": true, "vpod buildx build": true, "vpod image build": true, "vpod system df": true,
+		"vpod commit": true, "vpod container commit": true,
 		"vpod manifest add": true, "vpod manifest annotate": true, "vpod manifest create": true, "vpod manifest exists": true,
 		"vpod manifest inspect": true, "vpod manifest push": true, "vpod manifest remove": true, "vpod manifest rm": true,
 		"vpod import": true, "vpod image import": true,
