@@ -46,6 +46,9 @@ func (e *Engine) Commit(ctx context.Context, nameOrID string, opts CommitOptions
 	// First into a file: unpacking takes longer, and the container waits.
 	var layer *os.File
 	req := agentproto.TreeRequest{Kind: agentproto.TreeLayer, Freeze: opts.Pause}
+	if opts.Squash {
+		req.Kind = agentproto.TreeMerged
+	}
 	err = e.readTree(ctx, "commit", c.Spec.ID, req, func(_ container.Container, tree io.Reader) (err error) {
 		layer, err = e.images().Spool(ctx, tree)
 		return err

@@ -10,7 +10,6 @@ import (
 
 	"github.com/containers/common/libimage"
 	"github.com/containers/storage"
-	"github.com/containers/storage/pkg/archive"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -26,7 +25,7 @@ type CommitOptions struct {
 	Override  []byte          // JSON of Docker's configuration, to be merged last; nil is none
 	Container ContainerConfig // the container's own
 	BaseName  string          // for the history
-	Squash    bool            // one layer in place of the base's and the new one
+	Squash    bool            // the layer holds all files, not only those changed
 
 	Progress io.Writer // nil is quiet
 }
@@ -86,16 +85,14 @@ func (s *Store) Commit(ctx context.Context, layer *os.File, opts CommitOptions) 
 		if err != nil {
 			return err
 		}
-		opts.say("Copying the changes")
-		top, _, err := s.store.PutLayer("", image.TopLayer, nil, "", false, nil, ctxReader{ctx, layer})
-		if err != nil {
-			return fmt.Errorf("unpack the changes: %w", err)
-		}
+		below := image.TopLayer
 		if opts.Squash {
-			top, err = s.squash(ctx, top, image, opts)
-			if err != nil {
-				return err
-			}
+			below = ""
+		}
+		opts.say("Copying the files")
+		top, _, err := s.store.PutLayer("", below, nil, "", false, nil, ctxReader{ctx, layer})
+		if err != nil {
+			return fmt.Errorf("unpack the files: %w", err)
 		}
 		id, err = s.putImage(top, base, plan, opts)
 		if err != nil {
@@ -138,35 +135,6 @@ func (s *Store) openedConfig(ctx context.Context, id string) (blob []byte, err e
 		return err
 	})
 	return blob, explain(err)
-}
-
-// squash makes one layer of top and all below it. top goes.
-func (s *Store) squash(ctx context.Context, top *storage.Layer, base *storage.Image, opts CommitOptions) (_ *storage.Layer, err error) {
-	opts.say("Squashing all layers into one")
-	// The store mounts images, not layers. This one has no name, and goes at once.
-	image, err := s.store.CreateImage("", nil, top.ID, "", nil)
-	if err != nil {
-		return nil, errors.Join(err, s.store.DeleteLayer(top.ID))
-	}
-	defer func() {
-		_, derr := s.store.DeleteImage(image.ID, true) // and the layer with it
-		err = errors.Join(err, derr)
-	}()
-	dir, unmount, err := s.mount(ctx, image.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, unmount()) }()
-	tree, err := archive.Tar(dir, archive.Uncompressed)
-	if err != nil {
-		return nil, fmt.Errorf("read all layers of %s: %w", shortID(base.ID), err)
-	}
-	defer tree.Close()
-	one, _, err := s.store.PutLayer("", "", nil, "", false, nil, ctxReader{ctx, tree})
-	if err != nil {
-		return nil, fmt.Errorf("unpack the only layer: %w", err)
-	}
-	return one, nil
 }
 
 // putImage writes down the image whose top layer is there.

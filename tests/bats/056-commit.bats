@@ -152,7 +152,6 @@ gone"
 	run_vpod diff --format json c
 	assert "$output" =~ '"added": \['
 	assert "$(is_gone_all)" = "" "machines"
-	run_vpod start c
 	run_vpod diff --latest
 	assert "$output" = "$running"
 }
@@ -236,7 +235,10 @@ writes_on() { timeout 20 "$VPOD" --root "$T/d" --runroot "$T/r" exec "$1" sh -c 
 		writes_on busy
 		has_state busy running
 	done
-	run_vpod commit --quiet busy localhost/y
+	run_vpod commit --quiet --squash busy localhost/y
+	writes_on busy
+	run_vpod run --rm --network none localhost/y ls /big /made /bin/busybox
+	assert "${#lines[@]}" -eq 3
 	rm -f "$T"/.x.tar.*
 	run_vpod stop --time 0 busy
 	for verb in "commit --quiet busy localhost/x" "diff busy"; do

@@ -156,6 +156,25 @@ func (r *Root) mountOverlay(lower, scratch string, fs agentproto.Rootfs) error {
 	return r.mount("overlay", r.Dir, "overlay", 0, data)
 }
 
+// ViewFrozen mounts what the container sees once more, at a place of its own, without
+// an upper directory: to read the container's own mount may write to that, which would
+// wait for ever while its file system is frozen. It must stay so until unmount.
+func (r *Root) ViewFrozen() (dir string, unmount func() error, err error) {
+	dir = filepath.Join(filepath.Dir(r.Dir), "frozen")
+	if err := unix.Mkdir(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("make %s: %w", dir, err)
+	}
+	if err := unix.Mount("overlay", dir, "overlay", unix.MS_RDONLY, "lowerdir="+r.Upper+":"+r.Lower); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("mount overlay: %w", err), unix.Rmdir(dir))
+	}
+	return dir, func() error {
+		if err := unix.Unmount(dir, 0); err != nil {
+			return fmt.Errorf("unmount %s: %w", dir, err)
+		}
+		return unix.Rmdir(dir)
+	}, nil
+}
+
 // inheritRoot gives a new upper directory, which is the root the container sees,
 // the owner and mode of the image's.
 func inheritRoot(lower, upper string) error {

@@ -61,10 +61,11 @@ func (r *Runner) readStopped(ctx context.Context, id string, req *agentproto.Tre
 }
 
 // readRoot reads an assembled root file system.
-func (r *Runner) readRoot(ctx context.Context, root *rootfs.Root, req *agentproto.TreeRequest, begin func() (io.Writer, error)) error {
+func (r *Runner) readRoot(ctx context.Context, root *rootfs.Root, req *agentproto.TreeRequest, begin func() (io.Writer, error)) (err error) {
 	if root.Upper == "" && tree.NeedsLayers(req.Kind) {
 		return failf(agentproto.ErrBadRequest, "the container's files are shared with the host, which knows what was changed")
 	}
+	merged := root.Dir
 	if req.Freeze && root.Scratch != "" {
 		frozen, thaw, err := r.freeze(ctx, root.Scratch)
 		if err != nil {
@@ -72,12 +73,20 @@ func (r *Runner) readRoot(ctx context.Context, root *rootfs.Root, req *agentprot
 		}
 		defer thaw()
 		ctx = frozen
+		if req.Kind == agentproto.TreeMerged {
+			view, unmount, err := root.ViewFrozen()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, unmount()) }()
+			merged = view
+		}
 	}
 	w, err := begin()
 	if err != nil {
 		return err
 	}
-	return tree.Write(ctx, w, tree.Source{Merged: root.Dir, Lower: root.Lower, Upper: root.Upper}, req.Kind, req.Exclude)
+	return tree.Write(ctx, w, tree.Source{Merged: merged, Lower: root.Lower, Upper: root.Upper}, req.Kind, req.Exclude)
 }
 
 // freeze freezes a file system until thaw is called, ctx ends or freezeLimit is over.
