@@ -50,6 +50,7 @@ type Engine interface {
 	imageCopier
 	remoteInspector
 	searcher
+	imageSyncer
 	truster
 	imageSigner
 	imageLister

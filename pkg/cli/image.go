@@ -40,6 +40,7 @@ func newImageCommand(app *App) *cobra.Command {
 		newSaveCommand(app),
 		newSearchCommand(app),
 		newImageSignCommand(app),
+		newImageSyncCommand(app),
 		newTagCommand(app),
 		newImageScpCommand(app),
 		newImageTreeCommand(app),

@@ -81,6 +81,13 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+func (e *fakeEngine) SyncImages(_ context.Context, source, dest string, opts engine.SyncOptions) (int, error) {
+	e.called("sync " + source + " to " + dest)
+	opts.Progress, opts.Sign.Passphrase = nil, nil
+	e.options = opts
+	return 2, nil
+}
+
 func (e *fakeEngine) SetTrust(setting engine.TrustSetting) error {
 	e.called("trust")
 	e.options = setting
@@ -175,6 +182,10 @@ func TestRegistryVerbs(t *testing.T) {
 		{"look at the manifest", []string{"image", "inspect", "--raw", "--no-tags", "oci:x"}, "manifest of oci:x", engine.RemoteOptions{NoTags: true}, ""},
 		{"look at two", []string{"image", "inspect", "docker://a/b", "x"}, "", nil, "the only one named"},
 		{"look at the store's manifest", []string{"image", "inspect", "--raw", "x"}, "", nil, "--raw is for images outside"},
+		{"sync", []string{"image", "sync", "--src", "docker", "--dest", "dir", "--scoped", "--keep-going", "--all", "r/x", "/d"}, "sync r/x to /d",
+			engine.SyncOptions{From: "docker", To: "dir", Scoped: true, KeepGoing: true, CopyOptions: engine.CopyOptions{All: true}}, ""},
+		{"sync from nothing", []string{"image", "sync", "a", "b"}, "", nil, "with --src and --dest"},
+		{"sync to a file", []string{"image", "sync", "--src", "docker", "--dest", "yaml", "a", "b"}, "", nil, "not a valid value"},
 		{"search", []string{"search", "--limit", "3", "-f", "stars=2", "--no-trunc", "--retry", "5", "r.example/x"}, "search r.example/x",
 			engine.SearchOptions{Limit: 3, Filters: []string{"stars=2"}, NoTrunc: true, Retry: engine.Retry{Count: &five}}, ""},
 		{"trust by a key", []string{"image", "trust", "set", "-f", "a.gpg,b.gpg", "r.example"}, "trust", engine.TrustSetting{Scope: "r.example", Type: "signedBy", Keys: []string{"a.gpg", "b.gpg"}}, ""},

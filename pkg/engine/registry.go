@@ -22,6 +22,7 @@ type (
 	RemoteImage      = image.Remote
 	RemotePlatform   = image.Platform
 	SearchOptions    = image.SearchOptions
+	SyncOptions      = image.SyncOptions
 	FoundImage       = image.Found
 	Trust            = image.Trust
 	TrustSetting     = image.TrustSetting
@@ -87,4 +88,9 @@ func (e *Engine) SignImage(ctx context.Context, name string, opts SignImageOptio
 // SearchImages looks for images, or for the tags of a repository, on registries.
 func (e *Engine) SearchImages(ctx context.Context, term string, opts SearchOptions) ([]FoundImage, error) {
 	return e.images().Search(ctx, term, opts)
+}
+
+// SyncImages copies all images of a source, and returns how many it copied.
+func (e *Engine) SyncImages(ctx context.Context, source, dest string, opts SyncOptions) (int, error) {
+	return e.images().Sync(ctx, source, dest, opts)
 }

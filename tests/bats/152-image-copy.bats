@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# vpod image copy, search, and image inspect of what is not in the store.
+# vpod image copy, sync, search, and image inspect of what is not in the store.
 
 load helpers
 load registry
@@ -137,4 +137,22 @@ bad_copy() { # ERROR | ARG...
 	assert "$stderr" =~ "is the registry running"
 	run_vpod search --cert-dir "$T/certs" --creds me:secret --list-tags --format '{{.Tag}}' "$LOCKED/test/app"
 	assert "$output" = 1
+}
+
+@test "vpod image sync: a repository to a directory and back, and a list" {
+	run_vpod image sync --src docker --dest dir "$REGISTRY/test/app" "$T/usb"
+	assert "$stderr" =~ "Copied 2 images"
+	run_vpod image sync --quiet --src dir --dest docker "$T/usb" "$REGISTRY/back"
+	assert "$stderr" = ""
+	run_logged skopeo inspect --tls-verify=false --format '{{.RepoTags}}' "docker://$REGISTRY/back/app:1"
+	assert "$output" =~ "1" && assert "$output" =~ "2"
+	printf '%s:\n  images:\n    test/app: ["2"]\n  images-by-tag-regex:\n    back/app: ^1$\n' "$REGISTRY" > "$T/list.yaml"
+	run_vpod image sync --src yaml --dest dir --scoped --dry-run "$T/list.yaml" "$T/usb2"
+	assert "$stderr" =~ "Would copy docker://$REGISTRY/back/app:1 to dir:$T/usb2/$REGISTRY/back/app:1"
+	[ ! -e "$T/usb2" ]
+	run_vpod image sync --quiet --src yaml --dest dir --scoped "$T/list.yaml" "$T/usb2"
+	run_logged skopeo inspect "dir:$T/usb2/$REGISTRY/test/app:2"
+	run_vpod 125 image sync --src docker --dest dir --keep-going "$REGISTRY/test/nosuch" "$T/usb3"
+	assert "$stderr" =~ "test/nosuch"
+	rm -rf "$T"/usb*
 }
