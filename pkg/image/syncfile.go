@@ -146,7 +146,7 @@ func (s *Store) syncNamed(ctx context.Context, registry, repo string, versions [
 	}
 	var refs []imgtypes.ImageReference
 	for _, version := range versions {
-		one := named
+		var one reference.Named
 		if d, digestErr := digest.Parse(version); digestErr == nil && strings.Contains(version, ":") {
 			one, err = reference.WithDigest(named, d)
 		} else {

@@ -113,7 +113,7 @@ shows() { # FILTER | NAMES
 
 @test "vpod images: who uses an image, by whatever tool" {
 	run_vpod create --name holder --network none $IMAGE true
-	working=$(buildah from localhost/built:1)
+	buildah from localhost/built:1 > /dev/null
 	each_case shows <<-'TABLE'
 		containers=true      | localhost/built:1 localhost/busybox:test
 		containers=external  | localhost/built:1
@@ -132,7 +132,7 @@ shows() { # FILTER | NAMES
 	assert "$(buildah containers --quiet | wc -l)" -eq 1 "working containers of an image that Podman uses"
 	run_logged podman --root "$T/d" --runroot "$T/r" rm held
 	run_vpod image prune --all --force --external --filter label=a=b
-	assert "$output" =~ ^[0-9a-f]{64}
+	assert "$output" =~ '^[0-9a-f]{64}'
 	run_vpod 1 image exists localhost/built:1
 	assert "$(buildah containers --quiet)" = "" "working containers"
 }

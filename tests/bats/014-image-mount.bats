@@ -28,7 +28,7 @@ in_namespace() {
 	assert "${lines[1]}" =~ ^"$IMAGE  $T/d/overlay/"
 	assert "$output" =~ '"mountpoint": "'
 	assert "$output" !~ writable
-	assert "${lines[-2]}" =~ ^[0-9a-f]{64}$ "what was unmounted"
+	assert "${lines[-2]}" =~ '^[0-9a-f]{64}$' "what was unmounted"
 	assert "${lines[-1]}" = end
 }
 

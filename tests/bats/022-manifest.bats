@@ -15,7 +15,7 @@ setup_file() {
 
 @test "vpod manifest: from create to rm" {
 	run_vpod manifest create mylist
-	assert "$output" =~ ^[0-9a-f]{64}$
+	assert "$output" =~ '^[0-9a-f]{64}$'
 	id=$output
 	run_vpod manifest exists mylist
 	run_vpod 125 manifest create mylist

@@ -16,7 +16,7 @@ setup_file() {
 @test "vpod import: an image that runs, with what --change says" {
 	run_vpod import --message "from files" --change "CMD echo default" --change 'ENV A=b c' --change "WORKDIR /tmp" --change "USER app" \
 		--change "LABEL x=y" --change "EXPOSE 80" --change "VOLUME /data" --change "STOPSIGNAL SIGINT" "$T/files/root.tar" imported:1
-	assert "$output" =~ ^sha256:[0-9a-f]{64}$
+	assert "$output" =~ '^sha256:[0-9a-f]{64}$'
 	id=${output#sha256:}
 	assert "$stderr" =~ "Copying blob"
 	assert "$(vpod image inspect --format '{{.Id}}' localhost/imported:1)" = "$id"
