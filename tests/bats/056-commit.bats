@@ -20,7 +20,7 @@ CHANGE='set -e
 	echo new > /etc/new; echo more >> /etc/passwd; rm /bin/sleep; ln -s busybox /bin/sleep; rm /bin/ls
 	rm -r /etc/network 2>/dev/null || :
 	rm -rf /var; mkdir -p /var/lib; echo fresh > /var/lib/file
-	mkdir -p /a/dir; echo one > /a/first; ln /a/first /a/second; chown 12:70000 /a/first; chmod 4750 /a/first
+	mkdir -p /a/dir; echo one > /a/first; ln /a/first /a/second; chown 12:60000 /a/first; chmod 4750 /a/first
 	touch -d "2001-02-03 04:05:06" /a/dir'
 
 # TREE is Python: it prints a line for each file with all that is to be kept of it.
@@ -92,7 +92,7 @@ same_tree() {
 	run_vpod run --detach --name tree --network none $DEBIAN sleep 1000
 	run_vpod exec tree python3 -c "$MAKE"
 	run_vpod commit --quiet tree localhost/running
-	assert "$output" =~ ^[0-9a-f]{64}$
+	assert "$output" =~ '^[0-9a-f]{64}$'
 	same_tree tree localhost/running
 	run_vpod stop --time 0 tree
 	run_vpod commit --quiet tree localhost/stopped
@@ -121,7 +121,7 @@ more
 /var/lib/file
 /var/lib/data
 1
-12 70000 4750
+12 60000 4750
 981173106
 busybox
 gone"
