@@ -66,8 +66,11 @@ pod() {
 	pod 0 inspect --format '{{.State.Status}} {{.State.ExitCode}}' c
 	assert "$output" = "exited 3"
 	pod 0 start c
+	pod 0 inspect --format '{{.Id}}' c
+	id=$output
+	assert "$("$VPOD" oci list --quiet)" =~ "$id"
 	pod 0 rm --force --time 0 c
-	assert "$("$VPOD" oci list --quiet)" = ""
+	assert "$("$VPOD" oci list --quiet)" !~ "$id"
 }
 
 @test "vpod oci: binds are shared, and read-only ones protected" {
