@@ -107,6 +107,9 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 			return "", err
 		}
 	}
+	if err := opts.fits(dest); err != nil {
+		return "", err
+	}
 	copyOpts, err := opts.copyOptions(rt.SystemContext())
 	if err != nil {
 		return "", err
@@ -148,6 +151,20 @@ func (s *Store) Push(ctx context.Context, name, destination string, opts PushOpt
 		return "", explain(fmt.Errorf("push %s to %s: %w", name, destination, plainCopyError(err)))
 	}
 	return d.String(), nil
+}
+
+// fits refuses a compression that the destination has no word for: the library
+// would leave it out without one.
+func (o PushOptions) fits(dest imgtypes.ImageReference) error {
+	docker := o.Format == "v2s2" || o.Format == "docker" || o.Format == "v2s1"
+	transport := dest.Transport().Name()
+	if o.Compression.Format == "" || o.Compression.Format == compressiontypes.GzipAlgorithmName {
+		return nil
+	}
+	if docker || transport == "docker-archive" || transport == "docker-daemon" {
+		return fmt.Errorf("--compression-format %s: Docker's formats know gzip alone; use --format oci, and another transport than docker-archive", o.Compression.Format)
+	}
+	return nil
 }
 
 // pushed finds what is pushed and where to. A list is returned when all of its

@@ -44,6 +44,8 @@ func TestPushRefuses(t *testing.T) {
 		{"bad name", "demo:1", "a::b", PushOptions{}, "invalid reference format"},
 		{"format", "demo:1", "dir:/x", PushOptions{Format: "v3"}, "--format"},
 		{"compression", "demo:1", "dir:/x", PushOptions{Compression: Compression{Format: "lzw"}}, "--compression-format"},
+		{"zstd in Docker's format", "demo:1", "dir:/x", PushOptions{Format: "v2s2", Compression: Compression{Format: "zstd"}}, "know gzip alone"},
+		{"zstd in Docker's archive", "demo:1", "docker-archive:/x", PushOptions{Compression: Compression{Format: "zstd:chunked"}}, "know gzip alone"},
 		{"level alone", "demo:1", "dir:/x", PushOptions{Compression: Compression{Level: &level}}, "need --compression-format"},
 		{"layers without key", "demo:1", "dir:/x", PushOptions{Encrypt: Encryption{Layers: []int{0}}}, "needs --encryption-key"},
 		{"bad key", "demo:1", "dir:/x", PushOptions{Encrypt: Encryption{Keys: []string{"nosuch"}}}, "--encryption-key"},
