@@ -94,9 +94,11 @@ func (s *Store) Commit(ctx context.Context, layer *os.File, opts CommitOptions) 
 		if err != nil {
 			return fmt.Errorf("unpack the files: %w", err)
 		}
-		id, err = s.putImage(top, base, plan, opts)
-		if err != nil {
-			err = errors.Join(err, s.store.DeleteLayer(top.ID))
+		if id, err = s.putImage(top, base, plan, opts); err == nil {
+			return nil
+		}
+		if dropErr := s.store.DeleteLayer(top.ID); !errors.Is(dropErr, storage.ErrLayerUnknown) { // gone with its image
+			err = errors.Join(err, dropErr)
 		}
 		return err
 	})
@@ -174,7 +176,11 @@ func (s *Store) putImage(top *storage.Layer, base []byte, plan *commitPlan, opts
 	if err != nil {
 		return "", err
 	}
-	return image.ID, s.store.AddNames(image.ID, []string{name.String()}) // another image loses the name
+	if err := s.store.AddNames(image.ID, []string{name.String()}); err != nil { // another image loses the name
+		_, dropErr := s.store.DeleteImage(image.ID, true)
+		return "", errors.Join(fmt.Errorf("name the image %s: %w", opts.Name, err), dropErr)
+	}
+	return image.ID, nil
 }
 
 // chain returns a layer and those below it, the lowest first.
