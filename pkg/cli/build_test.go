@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -45,8 +46,10 @@ func TestBuildOptionsAreTheLibrarys(t *testing.T) {
 	out, err := exec.Command("go", "run", "-tags", tags, "vpod/cmd/vpod-build", "--help").Output()
 	if err != nil {
 		var exit *exec.ExitError
-		errors.As(err, &exit)
-		t.Fatalf("ask vpod-build for its options: %v\n%s", err, exit.Stderr)
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
+		}
+		t.Fatalf("ask vpod-build for its options: %v", err)
 	}
 	for _, o := range buildOptions() {
 		if o.name == "squash-all" {
