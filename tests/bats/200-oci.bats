@@ -149,3 +149,17 @@ bundle() {
 	oci 0 delete --force two
 	assert "$(ls "$T/oci")" = ""
 }
+
+@test "vpod oci: kill sends the signal it is given" {
+	skip_if_rootless "the caller of a runtime is in a user namespace"
+	for signal in TERM USR1 USR2; do
+		bundle sh -c "trap ': > /$signal; exit 3' $signal; : > /ready; while :; do :; done"
+		timeout 60 "$VPOD" oci --root "$T/oci" create --bundle "$T/b" --pid-file "$T/pid" three > "$T/out" 2> "$T/err" 3>&- < /dev/null
+		run_vpod oci --root "$T/oci" start three
+		wait_until 30 test -e "$T/b/rootfs/ready"
+		run_vpod oci --root "$T/oci" kill three "$signal"
+		wait_until 30 is_gone "$(cat "$T/pid")"
+		assert "$(ls "$T/b/rootfs/$signal")" = "$T/b/rootfs/$signal"
+		run_vpod oci --root "$T/oci" delete three
+	done
+}
