@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -152,6 +153,21 @@ func run(cmd *cobra.Command, args []string, iopts buildahcli.BuildOptions, place
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
+	return explainForeign(err, options.Platforms)
+}
+
+// explainForeign adds to the failure of a step what may be behind it when the image
+// is for another architecture.
+func explainForeign(err error, platforms []struct{ OS, Arch, Variant string }) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	for _, p := range platforms {
+		if p.Arch != "" && p.Arch != runtime.GOARCH {
+			return fmt.Errorf("%w: steps run on the host's architecture, %s: for %s/%s a RUN cannot work, COPY, ENV and their like do", err, runtime.GOARCH, p.OS, p.Arch)
+		}
+	}
 	return err
 }
 
@@ -217,15 +233,15 @@ func (b *job) untilInterrupted(parent context.Context) (context.Context, func())
 
 // endMachines ends what runs in machines of this build.
 func (b *job) endMachines() {
-	runtime := func(args ...string) *exec.Cmd {
+	oci := func(args ...string) *exec.Cmd {
 		return exec.Command(b.place.Vpod, append([]string{"oci", "--root", b.runtimeRoot()}, args...)...)
 	}
-	out, err := runtime("list", "--quiet").Output()
+	out, err := oci("list", "--quiet").Output()
 	if err != nil {
 		return
 	}
 	for _, id := range strings.Fields(string(out)) {
-		_ = runtime("kill", id, "KILL").Run() // the step sees its end
+		_ = oci("kill", id, "KILL").Run() // the step sees its end
 	}
 }
 

@@ -1,13 +1,17 @@
 package builder
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
 
-	"os"
-	"path/filepath"
 	"vpod/pkg/filelock"
 )
 
@@ -15,6 +19,24 @@ func TestCheckNetwork(t *testing.T) {
 	for network, good := range map[string]bool{"": true, "default": true, "private": true, "none": true, "host": false, "ns:/x": false, "bridge": false} {
 		if err := checkNetwork(network); (err == nil) != good {
 			t.Errorf("checkNetwork(%q) = %v", network, err)
+		}
+	}
+}
+
+func TestExplainForeign(t *testing.T) {
+	type platform = struct{ OS, Arch, Variant string }
+	step := fmt.Errorf("while running runtime: %w", &exec.ExitError{})
+	foreign := []platform{{Arch: runtime.GOARCH}, {OS: "linux", Arch: "s390x"}}
+	if err := explainForeign(step, foreign); !errors.Is(err, step) || !strings.Contains(err.Error(), "for linux/s390x a RUN cannot work") {
+		t.Errorf("a step for another architecture: %v", err)
+	}
+	other := errors.New("no such file")
+	for _, tt := range []struct {
+		err       error
+		platforms []platform
+	}{{step, nil}, {step, []platform{{}, {Arch: runtime.GOARCH}}}, {other, foreign}, {nil, foreign}} {
+		if err := explainForeign(tt.err, tt.platforms); !errors.Is(err, tt.err) || err != nil && err.Error() != tt.err.Error() {
+			t.Errorf("explainForeign(%v, %v) = %v", tt.err, tt.platforms, err)
 		}
 	}
 }

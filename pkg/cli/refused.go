@@ -86,6 +86,7 @@ func refusals() []refusal {
 		{[]string{"pid", "ipc", "uts", "cgroupns", "userns", "userns-uid-map", "userns-gid-map", "userns-uid-map-user", "userns-gid-map-group", "group-add"}, []string{"build"}, "each step has its own kernel, so there is no namespace of the host to join", "leave the option out"},
 		{[]string{"device", "isolation", "runtime", "runtime-flag", "hooks-dir", "cgroup-parent"}, []string{"build"}, "steps run in virtual machines, by vpod itself", "leave the option out"},
 		{[]string{"cpu-period", "cpu-quota", "cpu-shares", "c", "cpuset-cpus", "cpuset-mems", "memory-swap"}, []string{"build"}, "a step's machine has one size as a whole", "bound it with --memory"},
+		{[]string{"ssh"}, []string{"build"}, "an agent is a socket of the host, and a step's machine shares files with it, not sockets", "give the key with --secret, and RUN --mount=type=secret"},
 		{[]string{"compress", "disable-content-trust", "loglevel"}, []string{"build"}, "it has no effect in Podman", "leave the option out"},
 		{[]string{"tree"}, []string{"images", "ls", "list"}, "the list is not drawn as a tree", "use `vpod image tree IMAGE`"},
 		{[]string{"debug"}, []string{"info"}, "the option's name is --log-level debug", "use `vpod --log-level debug info`"},

@@ -39,6 +39,10 @@ func (r *OCIRuntime) Start(ctx context.Context, id string) error {
 		return fmt.Errorf("start container %q: its machine ended: %w", id, err)
 	}
 	if rep.Event != monitor.ReportStarted {
+		// The caller's next word is delete, which wants it ended.
+		ending, cancel := context.WithTimeout(ctx, forceTime)
+		defer cancel()
+		_ = filelock.AwaitFree(ending, r.dir(id).files().LiveLock()) // delete says so if it has not
 		return &ExitError{Code: rep.ExitCode, Err: errors.New(rep.Error)}
 	}
 	b, err := bundle.Read(rec.Bundle)

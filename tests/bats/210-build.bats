@@ -126,3 +126,48 @@ teardown() {
 	assert "$(buildah containers --quiet)" = ""
 	assert "$(ls "$T/r/vpod/builds")" = ""
 }
+
+@test "vpod build: other architectures, lists, squashing, and what is refused" {
+	context <<-EOF
+		FROM scratch
+		COPY sh /bin/sh
+	EOF
+	cp "$(command -v busybox)" "$C/sh"
+	printf '\267\0' | dd of="$C/sh" bs=1 seek=18 conv=notrunc status=none # e_machine: AArch64
+	run_vpod build --platform linux/amd64,linux/arm64 --manifest localhost/built "$C"
+	run_vpod manifest inspect localhost/built
+	assert "$output" =~ '"arm64"'
+	assert "$output" =~ '"amd64"'
+	run_vpod manifest rm localhost/built
+	run_vpod build --platform linux/arm64 --iidfile "$T/iid" -t localhost/foreign "$C"
+	run_vpod image inspect --format '{{.Architecture}} sha256:{{.Id}}' localhost/foreign
+	assert "$output" = "arm64 $(cat "$T/iid")"
+	printf 'FROM localhost/foreign\nRUN true\n' | context
+	run_vpod "?" build --platform linux/arm64 --pull=never "$C"
+	assert "$status" -ne 0
+	assert "$stderr" =~ "Exec format error"
+	assert "$stderr" =~ "for linux/arm64 a RUN cannot work"
+	assert "$stderr" !~ "cannot delete"
+	vpod rmi localhost/foreign
+
+	printf 'FROM %s\nRUN echo a > /a\nRUN echo b > /b\n' $IMAGE | context
+	run_vpod build --squash -q -t localhost/built "$C"
+	assert "$(vpod image inspect --format '{{len .RootFS.Layers}}' localhost/built)" -eq \
+		$(($(vpod image inspect --format '{{len .RootFS.Layers}}' $IMAGE) + 1))
+	run_vpod 125 build --ssh default "$C"
+	assert "$stderr" =~ "not sockets"
+}
+
+@test "vpod build: a cache in a registry" {
+	start_registry
+	printf 'FROM %s\nRUN uname -r; echo %s > /a\nENV A=b\n' $IMAGE "$RANDOM" | context
+	run_vpod build --cache-to "$REGISTRY/cache" --cache-from "$REGISTRY/cache" -t localhost/built "$C"
+	assert "$output" =~ "-vpod"
+	assert "$output" =~ "Pushing cache"
+	run_vpod rmi --force localhost/built
+	run_vpod image prune --all --force
+	vpod load --quiet --input "$VPOD_TEST_IMAGE" > /dev/null
+	run_vpod build --cache-from "$REGISTRY/cache" -t localhost/built "$C"
+	assert "$output" =~ "Cache pulled from remote"
+	assert "$output" !~ "-vpod"
+}
