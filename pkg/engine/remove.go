@@ -165,5 +165,18 @@ func (e *Engine) Release(ctx context.Context, id string) error {
 	if live != nil {
 		return nil // started again meanwhile
 	}
+	files := e.dirs.Container(id)
+	op, err := filelock.Lock(ctx, files.OpLock())
+	if errors.Is(err, fs.ErrNotExist) { // it is being removed, and its tree with it
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("release container %s: %w", c.Spec.Name, err)
+	}
+	defer op.Close()
+	// Whoever had the lock may have mounted the tree for a new start.
+	if held, err := filelock.Held(files.LiveLock()); err != nil || held {
+		return err
+	}
 	return e.releaseRootfs(ctx, c.Spec)
 }
