@@ -133,7 +133,6 @@ func engineVersion() engine.Version { return (*engine.Engine)(nil).Version() }
 func Main(args []string, began Began) int {
 	loaded := began.marks() // first, as it changes the environment
 	args = asRuntime(args)
-	collectLate()
 	forgetGoneRunDir()
 	app := NewApp(args)
 	app.Loaded = loaded

@@ -63,7 +63,6 @@ func (s *supervisor) runOnce(ctx context.Context, first bool) outcome {
 			s.log.Info("nobody waits for the start", "error", err)
 		}
 		s.report.close()
-		staySmall()
 	}
 	out := outcome{exit: s.attend(ctx, r)}
 	out.exit.StartedAt, out.exit.FinishedAt = began, time.Now()

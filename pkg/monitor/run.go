@@ -59,18 +59,15 @@ func Run(ctx context.Context, launchPath string, report, liveLock *os.File, reco
 	return s.supervise(ctx)
 }
 
-// staySmall has memory collected more often from now on: a monitor mostly waits, for
-// which it costs nothing. It is not for the start, for which the first collection
-// would come at once.
-func staySmall() { debug.SetGCPercent(25) }
-
 // detachProcess makes this process independent of the terminal and the command
-// it came from.
+// it came from, and small.
 func detachProcess() {
 	// Fails for a session's leader, which the process then is already.
 	_, _ = unix.Setsid()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	unix.Umask(0o077)
+	// A monitor mostly waits: collecting more often costs nothing and keeps it small.
+	debug.SetGCPercent(25)
 }
 
 // supervisor is a running monitor.
