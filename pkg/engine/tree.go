@@ -138,11 +138,7 @@ func (e *Engine) maintenanceOrders(ctx context.Context, spec container.Spec, fil
 	if host.ImageDisk, _, err = e.readyRootfs(ctx, spec, files); err != nil {
 		return nil, err
 	}
-	l, err := plan(spec, host)
-	if err != nil {
-		return nil, err
-	}
-	return l, e.chooseTemplate(ctx, spec, host, l)
+	return plan(spec, host)
 }
 
 // Export writes all files of a container to w as a tar archive, without what is

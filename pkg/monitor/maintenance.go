@@ -2,15 +2,11 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"time"
 
 	"vpod/pkg/agentclient"
 	"vpod/pkg/agentproto"
-	"vpod/pkg/template"
 )
 
 // Maintenance is a machine with the disks of a container that does not run, and in
@@ -26,8 +22,9 @@ type Maintenance struct {
 	log     *slog.Logger
 }
 
-// StartMaintenance starts the machine of l, from its template if it has one, without
-// its network and its container. Nobody else may start a machine with these disks
+// StartMaintenance boots the machine of l without its network and its container. It
+// uses no template: what works on many disks of many sizes for long leaves alone what
+// the machines of containers share. Nobody else may start a machine with these disks
 // meanwhile. It goes with this process, however that ends, and with ctx; the caller
 // closes it.
 func StartMaintenance(ctx context.Context, l *Launch, log *slog.Logger) (*Maintenance, error) {
@@ -38,19 +35,7 @@ func StartMaintenance(ctx context.Context, l *Launch, log *slog.Logger) (*Mainte
 		unconnected.User, unconnected.StreamFD, unconnected.Unconnected = nil, 0, true
 		orders.Machine.NIC = &unconnected
 	}
-	m, err := startMaintenance(ctx, &orders, log)
-	if err != nil && orders.Template != nil && ctx.Err() == nil {
-		log.Warn("the machine does not start from its template", "template", orders.Template.Key, "error", err)
-		var hang *hangError
-		if !errors.As(err, &hang) {
-			if err := template.Invalidate(filepath.Dir(orders.Template.RAM)); err != nil {
-				log.Warn("drop the template", "template", orders.Template.Key, "error", err)
-			}
-		}
-		orders.Template = nil
-		m, err = startMaintenance(ctx, &orders, log)
-	}
-	return m, err
+	return startMaintenance(ctx, &orders, log)
 }
 
 func startMaintenance(ctx context.Context, l *Launch, log *slog.Logger) (_ *Maintenance, err error) {
@@ -77,26 +62,11 @@ func startMaintenance(ctx context.Context, l *Launch, log *slog.Logger) (_ *Main
 	if timeout <= 0 {
 		timeout = defaultBootTimeout
 	}
-	if l.Template == nil {
-		m.session, err = awaitAgent(ctx, m.machine, timeout)
-	} else {
-		m.session, err = m.resume(ctx, l.Template, timeout)
-	}
-	if err != nil {
+	if m.session, err = awaitAgent(ctx, m.machine, timeout); err != nil {
 		return nil, err
 	}
 	m.Client = agentclient.New(m.session)
 	return m, nil
-}
-
-// resume waits until the machine goes on from its template.
-func (m *Maintenance) resume(ctx context.Context, t *Template, timeout time.Duration) (*agentclient.Session, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, timeout, &hangError{timeout: timeout})
-	defer cancel()
-	if err := m.machine.Ready(limited); err != nil {
-		return nil, err
-	}
-	return agentclient.ContinueSession(m.machine.Channel(), t.Hello)
 }
 
 // GuestTime is what the guest is to be told of the time.

@@ -19,6 +19,7 @@ teardown_file() {
 	podman-vpod system reset --force > /dev/null 2>&1 || true
 	remove_dir "$T/p"
 	remove_dir "$T/pr"
+	rm -rf "$HOME/.cache/vpod" # engines pass on no XDG_CACHE_HOME
 	file_teardown
 }
 

@@ -3,6 +3,11 @@
 
 load helpers
 
+teardown_file() {
+	rm -rf "$HOME/.cache/vpod" # the library passes on no XDG_CACHE_HOME
+	file_teardown
+}
+
 # context makes a fresh context in $C, its Containerfile from standard input.
 context() {
 	remove_dir "$C"
