@@ -189,8 +189,8 @@ func inheritRoot(lower, upper string) error {
 // a volatile mount has used. It stands for "contents may be lost after a crash of
 // the host", which whoever asked for Volatile accepted.
 func forgetVolatile(work string) {
-	mark := work + "/work/incompat/volatile"
-	if unix.Unlink(mark+"/dirty") == nil {
+	mark := filepath.Join(work, "work", "incompat", "volatile")
+	if unix.Unlink(filepath.Join(mark, "dirty")) == nil {
 		_ = unix.Rmdir(mark)
 	}
 }
