@@ -65,9 +65,6 @@ type Plan struct {
 // rootShare is the tag of the composed root.
 const rootShare = "root"
 
-// RootShare is the tag by which the guest knows the composed root.
-func RootShare() string { return rootShare }
-
 // Translate turns a configuration into what the guest is told and what the host does.
 // What cannot be given is an error. docs/design/oci-runtime.md has every field.
 func Translate(c *specs.Spec) (*Plan, error) {

@@ -39,9 +39,6 @@ const (
 	DriverNone     = "none"
 )
 
-// Drivers lists the drivers, the default one first.
-func Drivers() []string { return []string{DriverK8sFile, DriverJSONFile, DriverNone} }
-
 // entry is one line of a log, or a part of one.
 type entry struct {
 	Time    time.Time

@@ -56,13 +56,6 @@ func PrepareKernel(path string, cache func(sha256 string) string) (string, error
 	return unpacked, nil
 }
 
-// ExtractVmlinux writes the ELF vmlinux inside the bzImage src to dst, which appears whole or not at all, and checks
-// that it can be booted. Errors about the content are *KernelError.
-func ExtractVmlinux(src, dst string) error {
-	_, err := PrepareKernel(src, func(string) string { return dst })
-	return err
-}
-
 // HashFile is the SHA-256 of a file in hex, for cache keys.
 func HashFile(path string) (string, error) {
 	f, err := os.Open(path)

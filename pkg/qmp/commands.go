@@ -3,7 +3,6 @@ package qmp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	goqmp "github.com/digitalocean/go-qemu/qmp"
@@ -130,6 +129,3 @@ func (m *Monitor) AddFd(ctx context.Context, fdset int64, f *os.File) error {
 func (m *Monitor) RemoveFd(ctx context.Context, fdset int64) error {
 	return m.commands(ctx).RemoveFD(fdset, nil)
 }
-
-// FdsetPath is the name under which QEMU opens a file of descriptor set fdset.
-func FdsetPath(fdset int64) string { return fmt.Sprintf("/dev/fdset/%d", fdset) }
