@@ -28,7 +28,7 @@ var rooms = map[string]int{
 	"pkg/bundle": 1, "pkg/builder": 1,
 
 	"pkg/container": 0, "pkg/agentproto": 0, "pkg/paths": 0, "pkg/config": 0, "pkg/filelock": 0, "pkg/unixsock": 0, "pkg/detach": 0,
-	"pkg/timing": 0,
+	"pkg/timing": 0, "pkg/wholefile": 0,
 }
 
 // peers are the workshops that use other workshops.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"runtime"
 
 	"vpod/pkg/agentclient"
@@ -16,6 +15,7 @@ import (
 	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
 	"vpod/pkg/store"
+	"vpod/pkg/wholefile"
 )
 
 // readTree has use read files of a container as its agent sends them. That of a running
@@ -150,15 +150,8 @@ func (e *Engine) Export(ctx context.Context, nameOrID string, w io.Writer) error
 	})
 }
 
-// ExportFile is Export to a file, which is not there when it fails, unless it is a
-// device or a pipe.
-func (e *Engine) ExportFile(ctx context.Context, nameOrID, path string) (err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return fmt.Errorf("export: %w", err)
-		}
-		return errors.Join(e.Export(ctx, nameOrID, f), f.Close())
-	}
-	return writeWhole(path, func(w io.Writer) error { return e.Export(ctx, nameOrID, w) })
+// ExportFile is Export to a file, which is there when it is whole, and not at all when
+// that fails; unless it is a device or a pipe.
+func (e *Engine) ExportFile(ctx context.Context, nameOrID, path string) error {
+	return wholefile.Write(path, 0o666, func(w io.Writer) error { return e.Export(ctx, nameOrID, w) })
 }

@@ -1,10 +1,6 @@
 package engine
 
 import (
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -55,24 +51,4 @@ func FuzzChanges(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestWriteWhole(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f")
-	broken := errors.New("broken")
-	err := writeWhole(path, func(w io.Writer) error { _, _ = io.WriteString(w, "half"); return broken })
-	if !errors.Is(err, broken) {
-		t.Errorf("error %v", err)
-	}
-	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-	for _, text := range []string{"one", "two"} {
-		if err := writeWhole(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != text {
-			t.Errorf("read %q, %v", got, err)
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -45,6 +46,45 @@ func TestSaveAndLoad(t *testing.T) {
 				t.Errorf("left beside the output: %v, %v", entries, err)
 			}
 		})
+	}
+}
+
+// An archive has no name before it is whole, is readable to whom the umask says, and goes
+// where a link leads.
+func TestSaveToFile(t *testing.T) {
+	s := newStore(t, "vfs")
+	pullDemo(t, s, "localhost/demo:1")
+	defer syscall.Umask(syscall.Umask(0o077))
+	for _, format := range []Format{DockerArchive, OCIArchive} {
+		dir := t.TempDir()
+		out := filepath.Join(dir, "link")
+		if err := os.Symlink("real", out); err != nil {
+			t.Fatal(err)
+		}
+		broken := errors.New("broken")
+		o := SaveOptions{Format: format, Output: out}
+		err := o.write(t.TempDir(), func(path string) error {
+			if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+				return err
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil || len(entries) != 1 {
+				t.Errorf("%s: whoever is killed here leaves %v, %v", format, entries, err)
+			}
+			return broken
+		})
+		if !errors.Is(err, broken) {
+			t.Errorf("%s: %v", format, err)
+		}
+		if err := s.Save(t.Context(), SaveOptions{Format: format, Names: []string{"demo:1"}, Output: out}); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(filepath.Join(dir, "real")); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: made %v, %v", format, info, err)
+		}
+		if link, err := os.Readlink(out); err != nil || link != "real" {
+			t.Errorf("%s: the link leads to %q, %v", format, link, err)
+		}
 	}
 }
 

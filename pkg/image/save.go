@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/containers/common/libimage"
+
+	"vpod/pkg/wholefile"
 )
 
 // Format is what Save writes.
@@ -125,26 +127,47 @@ func (o *SaveOptions) tags() []string {
 	return o.Names[1:]
 }
 
-// write has save make the output under a passing name, and gives it its own.
-// tmpdir is for what is streamed.
-func (o *SaveOptions) write(tmpdir string, save func(path string) error) (err error) {
-	dir := o.Format == OCIDir || o.Format == DockerDir
+// write has save make the output, which gets its name when it is whole. tmpdir is for
+// archives that cannot be written where they are to be.
+func (o *SaveOptions) write(tmpdir string, save func(path string) error) error {
 	if o.Output == "" {
-		return o.stream(tmpdir, save)
+		return o.stream(o.Writer, tmpdir, save)
 	}
 	info, err := os.Stat(o.Output)
-	switch {
-	case err == nil && !dir && info.IsDir():
-		return fmt.Errorf("%s is a directory, and %s makes a file", o.Output, o.Format)
-	case err == nil && !info.Mode().IsRegular() && !dir:
-		return save(o.Output) // a device or a pipe
-	case err == nil && !dir && info.Size() > 0:
-		return fmt.Errorf("%s is there already and not empty: remove it first", o.Output)
-	case err == nil && dir:
-		return save(o.Output) // images are added to an OCI layout
-	case err != nil && !errors.Is(err, os.ErrNotExist):
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if o.Format == OCIDir || o.Format == DockerDir {
+		if err == nil {
+			return save(o.Output) // images are added to an OCI layout
+		}
+		return o.writeDir(save)
+	}
+	switch {
+	case err != nil: // it is to be made
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory, and %s makes a file", o.Output, o.Format)
+	case info.Mode().IsRegular() && info.Size() > 0:
+		return fmt.Errorf("%s is there already and not empty: remove it first", o.Output)
+	}
+	f, err := wholefile.Create(o.Output, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if o.Format == DockerArchive && f.Regular() {
+		err = save(f.Path())
+	} else { // the library wants the name an OCI archive is to have, and pipes have no end to check
+		err = o.stream(f, tmpdir, save)
+	}
+	if err != nil {
+		return err
+	}
+	return f.Publish()
+}
+
+// writeDir makes a directory under a passing name.
+func (o *SaveOptions) writeDir(save func(path string) error) error {
 	tmp, err := os.MkdirTemp(filepath.Dir(o.Output), ".vpod-save-")
 	if err != nil {
 		return err
@@ -157,9 +180,9 @@ func (o *SaveOptions) write(tmpdir string, save func(path string) error) (err er
 	return os.Rename(made, o.Output)
 }
 
-// stream saves to a file and copies that to the writer: a tar archive of images
-// cannot be written from the front to the end.
-func (o *SaveOptions) stream(tmpdir string, save func(path string) error) error {
+// stream saves to a file and copies that to w: a tar archive of images cannot be
+// written from the front to the end.
+func (o *SaveOptions) stream(w io.Writer, tmpdir string, save func(path string) error) error {
 	tmp, err := os.MkdirTemp(tmpdir, "vpod-save-")
 	if err != nil {
 		return err
@@ -174,7 +197,7 @@ func (o *SaveOptions) stream(tmpdir string, save func(path string) error) error 
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(o.Writer, f)
+	_, err = io.Copy(w, f)
 	return err
 }
 

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/containers/image/v5/signature"
+
+	"vpod/pkg/wholefile"
 )
 
 // Trust is one line of a policy: what is asked of images of a scope.
@@ -315,25 +317,20 @@ func (s *Store) TrustSet(t TrustSetting) error {
 }
 
 // replaceFile writes a file that others read; a link stays one.
-func replaceFile(path string, text []byte) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
+func replaceFile(path string, text []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".policy-")
+	f, err := wholefile.Create(path, 0o644)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return f.Publish()
 }
