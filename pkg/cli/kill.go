@@ -45,13 +45,7 @@ func (app *App) kill(ctx context.Context, f *killFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	sel, err := f.selection(args)
-	if err != nil || emptySelection(sel) {
-		return err
-	}
-	eng, err := app.engine()
-	if err != nil {
-		return err
-	}
-	return app.finish(ctx, eng.Kill(ctx, sel, signal), ownFailure)
+	return app.onSelected(ctx, &f.selectionFlags, args, ownFailure, func(eng Engine, sel engine.Selection) []engine.Result {
+		return eng.Kill(ctx, sel, signal)
+	})
 }

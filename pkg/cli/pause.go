@@ -16,53 +16,38 @@ type pauser interface {
 }
 
 func newPauseCommand(app *App) *cobra.Command {
-	var opts selectionFlags
-	cmd := &cobra.Command{
+	return newStandstillCommand(app, "Pause", Engine.Pause, &cobra.Command{
 		Use:   "pause [options] CONTAINER [CONTAINER...]",
 		Short: "Let the machines of containers stand still",
 		Long:  "Stops the processors of the machines of running containers until unpause. Memory and connections stay as they are.",
 		Example: `  vpod pause web
   vpod pause --all`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return app.pause(cmd.Context(), &opts, args, Engine.Pause)
-		},
-		ValidArgsFunction: app.containerWords(container.Running),
-	}
-	app.lazily(cmd, func() { opts.addPauseFlags(app, cmd, "Pause") })
-	return cmd
+	})
 }
 
 func newUnpauseCommand(app *App) *cobra.Command {
-	var opts selectionFlags
-	cmd := &cobra.Command{
+	return newStandstillCommand(app, "Unpause", Engine.Unpause, &cobra.Command{
 		Use:   "unpause [options] CONTAINER [CONTAINER...]",
 		Short: "Let the machines of paused containers go on",
 		Long:  "Lets the machines of paused containers go on where they stood. Their clocks are set first.",
 		Example: `  vpod unpause web
   vpod unpause --all`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return app.pause(cmd.Context(), &opts, args, Engine.Unpause)
-		},
-		ValidArgsFunction: app.containerWords(container.Running),
+	})
+}
+
+// newStandstillCommand gives cmd what pause and unpause have in common; verb begins
+// the help of its options.
+func newStandstillCommand(app *App, verb string, act func(Engine, context.Context, engine.Selection) []engine.Result, cmd *cobra.Command) *cobra.Command {
+	var opts selectionFlags
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return app.onSelected(cmd.Context(), &opts, args, ownFailure, func(eng Engine, sel engine.Selection) []engine.Result {
+			return act(eng, cmd.Context(), sel)
+		})
 	}
-	app.lazily(cmd, func() { opts.addPauseFlags(app, cmd, "Unpause") })
+	cmd.ValidArgsFunction = app.containerWords(container.Running)
+	app.lazily(cmd, func() {
+		opts.addFlags(cmd.Flags(), verb, selectAll|selectLatest|selectFilter|selectCIDFile|shortAll|shortFilter)
+		opts.completeFlags(app, cmd)
+	})
 	return cmd
-}
-
-func (f *selectionFlags) addPauseFlags(app *App, cmd *cobra.Command, verb string) {
-	f.addFlags(cmd.Flags(), verb, selectAll|selectLatest|selectFilter|selectCIDFile|shortAll|shortFilter)
-	f.completeFlags(app, cmd)
-}
-
-// pause carries out either verb.
-func (app *App) pause(ctx context.Context, f *selectionFlags, args []string, verb func(Engine, context.Context, engine.Selection) []engine.Result) error {
-	sel, err := f.selection(args)
-	if err != nil || emptySelection(sel) {
-		return err
-	}
-	eng, err := app.engine()
-	if err != nil {
-		return err
-	}
-	return app.finish(ctx, verb(eng, ctx, sel), ownFailure)
 }

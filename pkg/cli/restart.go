@@ -45,14 +45,7 @@ func (app *App) restart(ctx context.Context, f *restartFlags, args []string) err
 	if f.running && len(args) == 0 && len(f.cidFiles) == 0 && len(f.filters) == 0 && !f.latest {
 		f.all = true // --running alone names all that run
 	}
-	sel, err := f.selection(args)
-	if err != nil || emptySelection(sel) {
-		return err
-	}
-	eng, err := app.engine()
-	if err != nil {
-		return err
-	}
-	results := eng.Restart(ctx, sel, engine.StopOptions{TimeoutSeconds: f.timeoutFlag.get()}, f.running)
-	return app.finish(ctx, results, ownFailure)
+	return app.onSelected(ctx, &f.selectionFlags, args, ownFailure, func(eng Engine, sel engine.Selection) []engine.Result {
+		return eng.Restart(ctx, sel, engine.StopOptions{TimeoutSeconds: f.timeoutFlag.get()}, f.running)
+	})
 }

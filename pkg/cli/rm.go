@@ -50,19 +50,8 @@ func newRmCommand(app *App) *cobra.Command {
 }
 
 func (app *App) rm(ctx context.Context, f *rmFlags, args []string) error {
-	sel, err := f.selection(args)
-	if err != nil || emptySelection(sel) {
-		return err
-	}
-	sel.Ignore = sel.Ignore || f.force
-	eng, err := app.engine()
-	if err != nil {
-		return err
-	}
-	results := eng.Remove(ctx, sel, engine.RemoveOptions{
-		Force:          f.force,
-		TimeoutSeconds: f.timeoutFlag.get(),
-		Volumes:        f.volumes,
+	return app.onSelected(ctx, &f.selectionFlags, args, removalCode, func(eng Engine, sel engine.Selection) []engine.Result {
+		sel.Ignore = sel.Ignore || f.force
+		return eng.Remove(ctx, sel, engine.RemoveOptions{Force: f.force, TimeoutSeconds: f.timeoutFlag.get(), Volumes: f.volumes})
 	})
-	return app.finish(ctx, results, removalCode)
 }

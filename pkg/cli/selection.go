@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -92,10 +93,24 @@ func (f *selectionFlags) selection(args []string) (engine.Selection, error) {
 	return sel, nil
 }
 
-// empty reports whether a valid selection names nothing, as when --ignore passed
+// emptySelection reports whether a valid selection names nothing, as when --ignore passed
 // over a missing file.
 func emptySelection(sel engine.Selection) bool {
 	return !sel.All && !sel.Latest && len(sel.Names) == 0 && len(sel.Filters) == 0
+}
+
+// onSelected carries out a verb on the containers that the options and the arguments
+// name, and prints what came of it; code is finish's.
+func (app *App) onSelected(ctx context.Context, f *selectionFlags, args []string, code func([]error) int, verb func(Engine, engine.Selection) []engine.Result) error {
+	sel, err := f.selection(args)
+	if err != nil || emptySelection(sel) {
+		return err
+	}
+	eng, err := app.engine()
+	if err != nil {
+		return err
+	}
+	return app.finish(ctx, verb(eng, sel), code)
 }
 
 // maxCIDFile bounds what is read of a file that should hold 64 digits.

@@ -41,13 +41,7 @@ func newStopCommand(app *App) *cobra.Command {
 }
 
 func (app *App) stop(ctx context.Context, f *stopFlags, args []string) error {
-	sel, err := f.selection(args)
-	if err != nil || emptySelection(sel) {
-		return err
-	}
-	eng, err := app.engine()
-	if err != nil {
-		return err
-	}
-	return app.finish(ctx, eng.Stop(ctx, sel, engine.StopOptions{TimeoutSeconds: f.timeoutFlag.get()}), ownFailure)
+	return app.onSelected(ctx, &f.selectionFlags, args, ownFailure, func(eng Engine, sel engine.Selection) []engine.Result {
+		return eng.Stop(ctx, sel, engine.StopOptions{TimeoutSeconds: f.timeoutFlag.get()})
+	})
 }
