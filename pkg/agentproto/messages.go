@@ -176,15 +176,27 @@ type Rootfs struct {
 	ScratchDisk string `json:"scratchDisk,omitempty"` // ext4; holds the overlay's upper and work directories
 	Share       string `json:"share,omitempty"`       // in place of both disks: tag of a shared tree
 	ShareKind   string `json:"shareKind,omitempty"`   // "virtiofs" or "9p"
+	Binds       []Bind `json:"binds,omitempty"`       // of a share, in order
 	ReadOnly    bool   `json:"readOnly,omitempty"`    // with a LowerDisk: no scratch disk is needed
 	Volatile    bool   `json:"volatile,omitempty"`    // nothing written needs to survive: no syncs
+	ShareDir    string `json:"shareDir,omitempty"`    // name of the directory of the share that is the root; "" is the share itself
+}
+
+// Bind is a place in a shared tree over which the host has laid something else. The
+// agent makes it a mount of its own: it has the attributes that Options ask for
+// (runtime-spec, config.md, "Linux mount options") and no others, whatever those of
+// the mount around it are. One that a later bind hides is left out.
+type Bind struct {
+	Path    string   `json:"path"` // absolute, in the container
+	Options []string `json:"options,omitempty"`
 }
 
 // File is a small file the agent provides.
 type File struct {
-	Path string `json:"path"` // absolute, in the container
-	Mode uint32 `json:"mode"` // permission bits
-	Data []byte `json:"data"`
+	Path    string   `json:"path"` // absolute, in the container
+	Mode    uint32   `json:"mode"` // permission bits
+	Data    []byte   `json:"data"`
+	Options []string `json:"options,omitempty"` // of the mount, as a Bind's
 }
 
 // Process is one process to start in a container.

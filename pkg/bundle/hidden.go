@@ -28,16 +28,14 @@ func (p *Plan) Reveal() ([]Share, error) {
 			s := Share{Tag: fmt.Sprintf("bind%d", i), Source: b.Source}
 			shares = append(shares, s)
 			options := []string{"version=9p2000.L", "trans=virtio", "msize=512000", "cache=mmap", "access=client"}
-			if b.ReadOnly {
-				options = append(options, "ro")
-			}
+			options = append(options, b.guestOptions()...)
 			p.Guest.OCI.Mounts = append(p.Guest.OCI.Mounts, specs.Mount{Destination: b.Destination, Type: "9p", Source: s.Tag, Options: options})
 		case info.Mode().IsRegular():
 			data, err := readSmall(b.Source)
 			if err != nil {
 				return nil, fmt.Errorf("mount %s: %w", b.Destination, err)
 			}
-			p.Guest.Files = append(p.Guest.Files, agentproto.File{Path: b.Destination, Mode: uint32(info.Mode().Perm()), Data: data})
+			p.Guest.Files = append(p.Guest.Files, agentproto.File{Path: b.Destination, Mode: uint32(info.Mode().Perm()), Data: data, Options: b.guestOptions()})
 		case info.Mode()&os.ModeCharDevice != 0 && b.Source == b.Destination && ownDevice(b.Source):
 			// The guest's kernel has the same one.
 		default:

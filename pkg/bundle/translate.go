@@ -32,6 +32,7 @@ type Bind struct {
 	Destination string // absolute, in the container
 	Recursive   bool
 	ReadOnly    bool
+	Options     []string // attributes of the mount, in runtime-spec's words; the guest's to apply
 }
 
 // Share is a directory of the host that cannot be laid over the root, because
@@ -96,7 +97,7 @@ func Translate(c *specs.Spec) (*Plan, error) {
 		return nil, err
 	}
 	p.Guest = agentproto.Container{
-		Rootfs: agentproto.Rootfs{Share: rootShare, ShareKind: "9p", ReadOnly: c.Root.Readonly},
+		Rootfs: agentproto.Rootfs{Share: rootShare, ShareKind: "9p", Binds: p.separate(c.Root.Readonly), ReadOnly: c.Root.Readonly},
 		OCI:    oci,
 	}
 	return p, nil
@@ -308,8 +309,11 @@ func (p *Plan) bind(m specs.Mount, before []specs.Mount) {
 			b.Recursive = true
 		case "ro", "rro":
 			b.ReadOnly = true
-		case "rw":
+		case "rw", "rrw":
 			b.ReadOnly = false
+		}
+		if slices.Contains(attributes, o) {
+			b.Options = append(b.Options, o)
 		}
 	}
 	hidden := slices.ContainsFunc(before, func(g specs.Mount) bool { return within(m.Destination, g.Destination) })
@@ -318,6 +322,39 @@ func (p *Plan) bind(m specs.Mount, before []specs.Mount) {
 		return
 	}
 	p.Binds = append(p.Binds, b)
+}
+
+// attributes are the options of a bind that say what may be done with its files
+// (runtime-spec, config.md, "Linux mount options"), but for "ro" and its like.
+var attributes = []string{
+	"nosuid", "suid", "nodev", "dev", "noexec", "exec", "nosymfollow", "symfollow",
+	"noatime", "atime", "nodiratime", "diratime", "relatime", "norelatime", "strictatime", "nostrictatime",
+	"rnosuid", "rsuid", "rnodev", "rdev", "rnoexec", "rexec", "rnosymfollow", "rsymfollow",
+	"rnoatime", "ratime", "rnodiratime", "rdiratime", "rrelatime", "rnorelatime", "rstrictatime", "rnostrictatime",
+}
+
+// separate returns the binds that must be mounts of their own in the guest, where
+// they are else part of the root's: with a root that is read-only all of them, or
+// they would be so too; otherwise the first that has attributes, and those after it,
+// which may lie within.
+func (p *Plan) separate(readOnlyRoot bool) []agentproto.Bind {
+	first := slices.IndexFunc(p.Binds, func(b Bind) bool { return readOnlyRoot || len(b.Options) > 0 })
+	if first < 0 {
+		return nil
+	}
+	binds := make([]agentproto.Bind, 0, len(p.Binds)-first)
+	for _, b := range p.Binds[first:] {
+		binds = append(binds, agentproto.Bind{Path: b.Destination, Options: b.guestOptions()})
+	}
+	return binds
+}
+
+// guestOptions are those of the bind's mount in the guest.
+func (b Bind) guestOptions() []string {
+	if b.ReadOnly {
+		return append(slices.Clone(b.Options), "ro")
+	}
+	return b.Options
 }
 
 // within reports whether a path is dir or below it.

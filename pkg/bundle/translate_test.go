@@ -6,11 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"vpod/pkg/agentproto"
 )
 
 // config returns a configuration as Podman makes them.
@@ -42,7 +45,7 @@ func TestTranslate(t *testing.T) {
 	if want := (Network{Path: "/run/netns/x"}); p.Network != want {
 		t.Errorf("network %+v, want %+v", p.Network, want)
 	}
-	if want := []Bind{{Source: "/run/hosts", Destination: "/etc/hosts", Recursive: true, ReadOnly: true}}; !slices.Equal(p.Binds, want) {
+	if want := []Bind{{Source: "/run/hosts", Destination: "/etc/hosts", Recursive: true, ReadOnly: true}}; !reflect.DeepEqual(p.Binds, want) {
 		t.Errorf("binds %+v, want %+v", p.Binds, want)
 	}
 	var kinds []string
@@ -107,7 +110,7 @@ func TestHiddenBinds(t *testing.T) {
 	}
 	c := config()
 	c.Mounts = append(c.Mounts,
-		specs.Mount{Destination: "/dev/d", Type: "bind", Source: dir, Options: []string{"bind", "ro"}},
+		specs.Mount{Destination: "/dev/d", Type: "bind", Source: dir, Options: []string{"bind", "ro", "noexec"}},
 		specs.Mount{Destination: "/dev/f", Type: "bind", Source: file, Options: []string{"bind"}},
 		specs.Mount{Destination: "/dev/null", Type: "bind", Source: "/dev/null", Options: []string{"bind"}})
 	p, err := Translate(c)
@@ -121,8 +124,43 @@ func TestHiddenBinds(t *testing.T) {
 	if len(shares) != 1 || shares[0].Source != dir {
 		t.Errorf("shares %+v, want the directory", shares)
 	}
-	if f := p.Guest.Files; len(f) != 1 || f[0].Path != "/dev/f" || string(f[0].Data) != "x" || f[0].Mode != 0o640 {
+	if f := p.Guest.Files; len(f) != 1 || f[0].Path != "/dev/f" || string(f[0].Data) != "x" || f[0].Mode != 0o640 || len(f[0].Options) != 0 {
 		t.Errorf("files %+v, want a copy", f)
+	}
+	for _, m := range p.Guest.OCI.Mounts {
+		if m.Destination == "/dev/d" && !(slices.Contains(m.Options, "ro") && slices.Contains(m.Options, "noexec")) {
+			t.Errorf("the share's mount has options %q", m.Options)
+		}
+	}
+}
+
+func TestSeparateBinds(t *testing.T) {
+	bind := func(path string, options ...string) specs.Mount {
+		return specs.Mount{Destination: path, Type: "bind", Source: "/s", Options: append(options, "rbind", "rprivate")}
+	}
+	for _, tt := range []struct {
+		name     string
+		readOnly bool
+		mounts   []specs.Mount
+		want     []agentproto.Bind
+	}{
+		{"no attributes", false, []specs.Mount{bind("/a"), bind("/b", "ro"), bind("/c", "rw", "z")}, nil},
+		{"what comes after may lie within", false, []specs.Mount{bind("/a"), bind("/b", "nosuid", "nodev", "ro"), bind("/b/c", "rw")},
+			[]agentproto.Bind{{Path: "/b", Options: []string{"nosuid", "nodev", "ro"}}, {Path: "/b/c"}}},
+		{"a read-only root", true, []specs.Mount{bind("/a"), bind("/b", "ro")},
+			[]agentproto.Bind{{Path: "/a"}, {Path: "/b", Options: []string{"ro"}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := config()
+			c.Root.Readonly, c.Mounts = tt.readOnly, tt.mounts
+			p, err := Translate(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Guest.Rootfs.Binds; !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("binds %+v, want %+v", got, tt.want)
+			}
+		})
 	}
 }
 

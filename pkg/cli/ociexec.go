@@ -167,6 +167,16 @@ func newOCIFeaturesCommand(app *App) *cobra.Command {
 	}
 }
 
+// ociMountOptions are the options of mounts that mean something to runtime or agent,
+// in order.
+func ociMountOptions() []string {
+	return strings.Fields(`async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev
+		nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow notmpcopyup private
+		ratime rbind rdev rdiratime relatime rexec rnoatime rnodev rnodiratime rnoexec rnorelatime rnostrictatime rnosuid
+		rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared
+		silent slave strictatime suid symfollow sync tmpcopyup unbindable`)
+}
+
 // ociFeatures is runtime-spec's description of a runtime (features.md).
 func ociFeatures(version string) features.Features {
 	yes, no := true, false
@@ -174,7 +184,7 @@ func ociFeatures(version string) features.Features {
 		OCIVersionMin: "1.0.0",
 		OCIVersionMax: specs.Version,
 		Hooks:         []string{"prestart", "createRuntime", "createContainer", "poststart", "poststop"},
-		MountOptions:  []string{"bind", "rbind", "ro", "rro", "rw"},
+		MountOptions:  ociMountOptions(),
 		Linux: &features.Linux{
 			Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "uts"},
 			Cgroup:     &features.Cgroup{V1: &no, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &no},

@@ -85,6 +85,19 @@ pod() {
 	assert "$output" = hello
 }
 
+@test "vpod oci: binds have the options they are given" {
+	mkdir -p "$T/hard/soft" "$T/soft"
+	cp "$(command -v busybox)" "$T/hard/echo"
+	cp "$T/hard/echo" "$T/soft"
+	pod 0 run --rm --network none -v "$T/hard:/h:noexec,nosuid,nodev" -v "$T/soft:/h/soft:exec,suid,dev" --tmpfs /t -v "$T/hard:/t/h:noexec,ro" $IMAGE \
+		sh -c '/h/echo no; echo $?; /h/soft/echo yes; /t/h/echo no; echo $?; touch /h/x && sed -n "s,^.* \(/h\|/h/soft\|/t/h\) \([^ ]*\)\,relatime - 9p.*,\1 \2,p" /proc/self/mountinfo'
+	assert "$output" = $'126\nyes\n126\n/h rw,nosuid,nodev,noexec\n/h/soft rw\n/t/h ro,noexec'
+	# What is bound below a read-only root stays writable.
+	pod 0 run --rm --network none --read-only -v "$T/soft:/s" -v "$T/hard:/h:ro" $IMAGE \
+		sh -c 'touch /s/new && echo written; touch /x || echo protected; touch /h/y || echo protected'
+	assert "$output" = $'written\nprotected\nprotected'
+}
+
 @test "vpod oci: what a machine cannot give is refused" {
 	pod 126 run --rm --network none --pid host $IMAGE true || pod 125 run --rm --network none --pid host $IMAGE true || pod 1 run --rm --network none --pid host $IMAGE true
 	assert "$stderr" =~ "kernel of its own|own kernel"

@@ -22,6 +22,7 @@ import (
 // Plan is what is asked of a root.
 type Plan struct {
 	OCI       *specs.Spec
+	Binds     []agentproto.Bind // already there, in the root's own file system
 	Files     []agentproto.File
 	FilesDir  string // where Files are written, in the agent's root; made when needed
 	CgroupDir string // the container's control group, in the agent's root
@@ -31,6 +32,7 @@ type Plan struct {
 
 // Furniture is a Plan whose sources have been taken hold of.
 type Furniture struct {
+	binds      []bind
 	jobs       []job
 	devices    []node
 	keepDev    bool // /dev is somebody else's: nothing is made in it
@@ -55,6 +57,9 @@ func Prepare(ctx context.Context, p Plan) (_ *Furniture, err error) {
 			f.Close()
 		}
 	}()
+	if f.binds, err = parseBinds(p.Binds); err != nil {
+		return nil, err
+	}
 	for _, m := range p.OCI.Mounts {
 		j, err := prepare(ctx, m, p.CgroupDir)
 		if err != nil {
@@ -90,11 +95,15 @@ func (f *Furniture) prepareFiles(p Plan) error {
 		if err := os.Chmod(source, os.FileMode(file.Mode&0o777)); err != nil {
 			return fmt.Errorf("provide %s: %w", file.Path, err)
 		}
+		o, err := parseOptions(file.Options)
+		if err != nil {
+			return fmt.Errorf("provide %s: %w", file.Path, err)
+		}
 		tree, err := openTree(source, false)
 		if err != nil {
 			return fmt.Errorf("provide %s: %w", file.Path, err)
 		}
-		j := job{Mount: specs.Mount{Destination: file.Path}, tree: tree}
+		j := job{Mount: specs.Mount{Destination: file.Path}, options: o, tree: tree}
 		j.bind = true
 		f.jobs = append(f.jobs, j)
 	}
@@ -162,6 +171,11 @@ func Enter(newRoot string) error {
 // called once /dev is there and may open the container's own devpts; it returns
 // the path of the terminal to show as /dev/console, or "".
 func (f *Furniture) Furnish(terminal func() (string, error)) ([]spawn.Mount, error) {
+	for _, b := range f.binds { // before anything hides them
+		if err := b.separate(); err != nil {
+			return nil, fmt.Errorf("mount on %s: %w", b.path, err)
+		}
+	}
 	d := deferred{proc: f.proc}
 	for i := range f.jobs {
 		j := &f.jobs[i]

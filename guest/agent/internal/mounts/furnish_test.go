@@ -151,6 +151,46 @@ func TestFurnish(t *testing.T) {
 	}
 }
 
+// Binds of the root's own file system become mounts with the attributes asked for,
+// also below a read-only root and within each other.
+func TestFurnishBinds(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"plain", "hard/soft", "once"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("plain", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	binds := []agentproto.Bind{
+		{Path: "/link"}, {Path: "/gone/below"},
+		{Path: "/hard", Options: []string{"nosuid", "nodev", "rnoexec", "noatime", "ro"}},
+		{Path: "/hard/soft", Options: []string{"nosuid", "suid", "rnodev", "rdev", "strictatime"}},
+		{Path: "/once", Options: []string{"noatime", "rstrictatime", "noexec", "rexec"}},
+	}
+	files := []agentproto.File{{Path: "/copy", Mode: 0o644, Options: []string{"ro", "noexec"}}}
+	err := inNewRoot(t, dir, Plan{OCI: &specs.Spec{}, Binds: binds, Files: files, ReadOnly: true}, func([]spawn.Mount) {
+		const ofInterest = unix.ST_RDONLY | unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_NOATIME
+		for path, want := range map[string]int64{
+			"/":      unix.ST_RDONLY,
+			"/plain": 0, "/hard": unix.ST_RDONLY | unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_NOATIME,
+			"/hard/soft": 0, "/once": 0, "/copy": unix.ST_RDONLY | unix.ST_NOEXEC,
+		} {
+			var st unix.Statfs_t
+			if err := unix.Statfs(path, &st); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			if got := st.Flags & ofInterest; got != want {
+				t.Errorf("%s: flags %#x, want %#x", path, got, want)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPrepareRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -160,6 +200,8 @@ func TestPrepareRefuses(t *testing.T) {
 		{"relative destination", Plan{OCI: &specs.Spec{Mounts: []specs.Mount{{Destination: "x", Type: "tmpfs"}}}}, "not an absolute path"},
 		{"mapped ids", Plan{OCI: &specs.Spec{Mounts: []specs.Mount{{Destination: "/x", Type: "tmpfs", UIDMappings: make([]specs.LinuxIDMapping, 1)}}}}, "user namespace"},
 		{"no source", Plan{OCI: &specs.Spec{Mounts: []specs.Mount{{Destination: "/x", Source: "/nowhere/at/all", Type: "bind"}}}}, "/nowhere/at/all"},
+		{"relative bind", Plan{OCI: &specs.Spec{}, Binds: []agentproto.Bind{{Path: "x"}}}, "not an absolute path"},
+		{"id-mapped bind", Plan{OCI: &specs.Spec{}, Binds: []agentproto.Bind{{Path: "/x", Options: []string{"idmap"}}}}, "user namespace"},
 		{"relative file", Plan{OCI: &specs.Spec{}, Files: []agentproto.File{{Path: "x"}}}, "not absolute"},
 		{"too many files", Plan{OCI: &specs.Spec{}, Files: make([]agentproto.File, maxFiles+1)}, "at most"},
 		{"relative mask", Plan{OCI: &specs.Spec{Linux: &specs.Linux{MaskedPaths: []string{"x"}}}}, "not absolute"},

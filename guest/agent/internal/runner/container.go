@@ -139,7 +139,7 @@ func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, 
 		}
 		watch.Lap("make the namespaces")
 		f, err := mounts.Prepare(ctx, mounts.Plan{
-			OCI: &spec.OCI, Files: spec.Files, FilesDir: c.filesDir(),
+			OCI: &spec.OCI, Binds: spec.Rootfs.Binds, Files: spec.Files, FilesDir: c.filesDir(),
 			CgroupDir: c.cgroupView(), ProcFD: c.runner.procFD, ReadOnly: spec.Rootfs.ReadOnly,
 		})
 		if err != nil {
