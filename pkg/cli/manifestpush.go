@@ -10,27 +10,15 @@ import (
 )
 
 type manifestPushFlags struct {
-	accessFlags
-	retryFlags
-	compressionFlags
-	signFlags
-	all              bool
-	digestFile       string
-	format           string
-	quiet            bool
-	remove           bool
-	removeSignatures bool
+	sendFlags
+	remove bool
 }
 
 func (f *manifestPushFlags) addFlags(flags *pflag.FlagSet) {
-	f.accessFlags.addFlags(flags)
-	f.retryFlags.addFlags(flags)
-	f.compressionFlags.addFlags(flags, "")
-	f.signFlags.addFlags(flags)
+	f.sendFlags.addFlags(flags)
 	flags.BoolVar(&f.all, "all", true, "Push the images of the list, too")
 	flags.StringVar(&f.digestFile, "digestfile", "", "Write the digest of the pushed list to this `file`")
 	flags.VarP(newChoice(&f.format, "oci", "v2s2"), "format", "f", "Write a list of this `format`: oci or v2s2")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Show no progress")
 	flags.BoolVar(&f.remove, "rm", false, "Remove the list when it has been pushed")
 	flags.BoolVar(&f.removeSignatures, "remove-signatures", false, "Leave behind the signatures the images have")
 }
@@ -51,40 +39,23 @@ func newManifestPushCommand(app *App) *cobra.Command {
 	})
 	app.lazily(cmd, func() {
 		opts.addFlags(cmd.Flags())
-		for _, flag := range []string{"creds", "retry", "retry-delay", "compression-level", "sign-by"} {
-			completeFlag(cmd, flag, noWords)
-		}
-		completeFlag(cmd, "compression-format", fixedWords(compressionFormats...))
+		opts.sendFlags.completeFlags(cmd)
 		completeFlag(cmd, "format", fixedWords("oci", "v2s2"))
 	})
 	return cmd
 }
 
 func (app *App) pushManifest(ctx context.Context, f *manifestPushFlags, args []string) error {
-	opts := engine.PushOptions{
-		Retry: f.retryFlags.get(), Compression: f.compressionFlags.get(), Sign: f.signFlags.get(app),
-		Format: f.format, RemoveSignatures: f.removeSignatures, All: f.all, List: true,
-	}
-	var err error
-	if opts.Access, err = f.accessFlags.get(); err != nil {
+	opts, err := f.options(app)
+	if err != nil {
 		return err
 	}
-	if !f.quiet {
-		opts.Progress = app.Stderr
+	opts.List = true
+	if err := app.send(ctx, &f.sendFlags, opts, args); err != nil || !f.remove {
+		return err
 	}
 	eng, err := app.engine()
 	if err != nil {
-		return err
-	}
-	destination := ""
-	if len(args) > 1 {
-		destination = args[1]
-	}
-	digest, err := eng.Push(ctx, args[0], destination, opts)
-	if err != nil {
-		return err
-	}
-	if err := writeDigest(f.digestFile, digest); err != nil || !f.remove {
 		return err
 	}
 	_, err = eng.RemoveImages(ctx, args[:1], engine.RemoveImagesOptions{Lists: true})
