@@ -312,6 +312,19 @@ func (a *testApp) run(t *testing.T, args ...string) int {
 	return a.App.Run(t.Context(), args)
 }
 
+// refused reports whether a table names an error, and, where it does, checks that the
+// command line it was to be refused with said so.
+func (a *testApp) refused(t *testing.T, code int, want string) bool {
+	t.Helper()
+	if want == "" {
+		return false
+	}
+	if code != 125 || !strings.Contains(a.err.String(), want) {
+		t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), want)
+	}
+	return true
+}
+
 // golden compares got with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()

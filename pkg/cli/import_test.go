@@ -35,10 +35,7 @@ func TestImport(t *testing.T) {
 			a := newTestApp(t)
 			a.terminal.terminals = tt.terminals
 			code := a.run(t, append([]string{"import", "-q"}, tt.args...)...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
-					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
-				}
+			if a.refused(t, code, tt.err) {
 				return
 			}
 			got, _ := a.engine.options.(engine.ImportOptions)

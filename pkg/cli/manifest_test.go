@@ -69,10 +69,7 @@ func TestManifest(t *testing.T) {
 		t.Run(tt.args, func(t *testing.T) {
 			a := newTestApp(t)
 			code := a.run(t, append([]string{"manifest"}, strings.Fields(tt.args)...)...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
-					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
-				}
+			if a.refused(t, code, tt.err) {
 				return
 			}
 			if code != 0 || a.out.String() != "id\n" || !slices.Contains(a.engine.calls, tt.call) {

@@ -120,10 +120,7 @@ func TestPsOptions(t *testing.T) {
 		t.Run(tt.args, func(t *testing.T) {
 			a := newTestApp(t)
 			code := a.run(t, append([]string{"ps"}, strings.Fields(tt.args)...)...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
-					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
-				}
+			if a.refused(t, code, tt.err) {
 				return
 			}
 			got, _ := a.engine.options.(engine.ListOptions)

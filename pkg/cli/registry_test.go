@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -198,10 +197,7 @@ func TestRegistryVerbs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newTestApp(t)
 			code := a.run(t, tt.args...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
-					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
-				}
+			if a.refused(t, code, tt.err) {
 				return
 			}
 			if code != 0 || !slices.Contains(a.engine.calls, tt.call) {

@@ -66,10 +66,7 @@ func TestCommit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			app := newTestApp(t)
 			code := app.run(t, append([]string{"commit"}, tt.args...)...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(app.err.String(), tt.err) {
-					t.Errorf("exit code %d, error %q, want %q", code, app.err.String(), tt.err)
-				}
+			if app.refused(t, code, tt.err) {
 				return
 			}
 			if code != 0 || app.out.String() != testID+"\n" {

@@ -75,10 +75,7 @@ func TestSelection(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newTestApp(t)
 			code := a.run(t, tt.args...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
-					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
-				}
+			if a.refused(t, code, tt.err) {
 				return
 			}
 			if code != 0 {
@@ -228,10 +225,7 @@ func TestExec(t *testing.T) {
 				return 0, "session", nil
 			}
 			code := a.run(t, append([]string{"exec"}, tt.args...)...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
-					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
-				}
+			if a.refused(t, code, tt.err) {
 				return
 			}
 			if code != 0 || a.out.String() != tt.out || !slices.Contains(a.engine.calls, tt.call) {
@@ -265,10 +259,7 @@ func TestLogs(t *testing.T) {
 		t.Run(tt.args, func(t *testing.T) {
 			a := newTestApp(t)
 			code := a.run(t, append([]string{"logs"}, strings.Fields(tt.args)...)...)
-			if tt.err != "" {
-				if code != 125 || !strings.Contains(a.err.String(), tt.err) {
-					t.Errorf("exit code %d, %q, want 125 and %q", code, a.err.String(), tt.err)
-				}
+			if a.refused(t, code, tt.err) {
 				return
 			}
 			got, _ := a.engine.options.(engine.LogOptions)
