@@ -23,7 +23,7 @@ setup_file() {
 	for options in "" --no-trunc --quiet "--human=false" "--format {{.ID}}|{{.CreatedBy}}|{{.Size}}|{{.Comment}}"; do
 		run_vpod history $options localhost/built:1
 		ours=$output
-		run_logged podman --root "$T/d" --runroot "$T/r" history $options localhost/built:1
+		run_logged podman history $options localhost/built:1
 		assert "$(ageless <<< "$ours")" = "$(ageless <<< "$output")" "history $options"
 	done
 	run_vpod history --format json localhost/built:1
@@ -68,7 +68,7 @@ ageless() { sed -E 's/(Less than a second|[0-9]+ seconds?) ago/AGO/; s/ +/ /g'; 
 	run_vpod image tree localhost/built:1
 	ours=$output
 	assert "$output" =~ "Top Layer of: \[localhost/built:1\]"
-	run_logged podman --root "$T/d" --runroot "$T/r" image tree localhost/built:1
+	run_logged podman image tree localhost/built:1
 	assert "$ours" = "$output"
 	run_vpod image tree --whatrequires $IMAGE
 	assert "$output" =~ "localhost/built:1"
@@ -126,11 +126,11 @@ shows() { # FILTER | NAMES
 	# Builds hold their images until --external says that they do not count.
 	run_vpod image prune --all --force --filter label=a=b
 	run_vpod image exists localhost/built:1
-	run_logged podman --root "$T/d" --runroot "$T/r" create --network none --name held localhost/built:1 true
+	run_logged podman create --network none --name held localhost/built:1 true
 	run_vpod image prune --all --force --external --filter label=a=b
 	run_vpod image exists localhost/built:1
 	assert "$(buildah containers --quiet | wc -l)" -eq 1 "working containers of an image that Podman uses"
-	run_logged podman --root "$T/d" --runroot "$T/r" rm held
+	run_logged podman rm held
 	run_vpod image prune --all --force --external --filter label=a=b
 	assert "$output" =~ '^[0-9a-f]{64}'
 	run_vpod 1 image exists localhost/built:1

@@ -42,10 +42,10 @@ in_namespace() {
 		cat "$dir/etc/motd"
 		vpod image unmount --all --force > /dev/null
 		test -z "$(vpod image mount)"
-		podman --root "'$T'/d" --runroot "'$T'/r" image mount '$IMAGE' > /dev/null
+		podman image mount '$IMAGE' > /dev/null
 		vpod image mount
 		vpod image unmount '$IMAGE' > /dev/null
-		podman --root "'$T'/d" --runroot "'$T'/r" image mount
+		podman image mount
 		echo end'
 	assert "${lines[0]}" = "vpod demo image"
 	assert "${lines[1]}" =~ ^"$IMAGE "

@@ -31,7 +31,7 @@ setup_file() {
 	run_vpod manifest inspect mylist
 	assert "$(platforms)" = "amd64 linux {}|arm64/v8 linux7 {'a': 'b', 'c': 'd'}"
 	ours=$output
-	run_logged podman --root "$T/d" --runroot "$T/r" manifest inspect localhost/mylist:latest
+	run_logged podman manifest inspect localhost/mylist:latest
 	assert "$(platforms)" = "amd64 linux {}|arm64/v8 linux7 {'a': 'b', 'c': 'd'}"
 	# The list means the image for the machine where an image is wanted.
 	run_vpod run --rm --network none mylist cat /etc/motd
@@ -74,7 +74,7 @@ platforms() {
 
 @test "vpod manifest: lists and images of a registry" {
 	run_vpod manifest create remote containers-storage:localhost/native:1 containers-storage:localhost/foreign:1
-	run_logged podman --root "$T/d" --runroot "$T/r" manifest push --quiet --all remote "docker://$REGISTRY/remote:1"
+	run_logged podman manifest push --quiet --all remote "docker://$REGISTRY/remote:1"
 	run_vpod manifest inspect "$REGISTRY/remote:1"
 	assert "$(platforms)" = "amd64 linux {}|arm64 linux {}"
 	run_vpod manifest create one "$REGISTRY/remote:1"

@@ -82,9 +82,9 @@ load helpers
 		[ "$format" != docker-dir ] || transport=dir
 		run_logged skopeo copy "$transport:$T/saved" "dir:$T/copied"
 		# Podman reads vpod's, vpod Podman's.
-		run_logged podman --root "$T/d" --runroot "$T/r" load --quiet --input "$T/saved"
+		run_logged podman load --quiet --input "$T/saved"
 		rm -rf "$T/saved" "$T/copied"
-		run_logged podman --root "$T/d" --runroot "$T/r" save --quiet --format "$format" --output "$T/saved" $IMAGE
+		run_logged podman save --quiet --format "$format" --output "$T/saved" $IMAGE
 		run_vpod rmi --all --force
 		run_vpod load --quiet --input "$T/saved"
 		id=$(vpod images --quiet)
@@ -97,7 +97,7 @@ load helpers
 	rm -rf "$T/saved"
 	# Several images in one archive.
 	run_vpod tag $IMAGE localhost/second:2
-	run_logged podman --root "$T/d" --runroot "$T/r" save --quiet --multi-image-archive --output "$T/multi.tar" $IMAGE localhost/second:2
+	run_logged podman save --quiet --multi-image-archive --output "$T/multi.tar" $IMAGE localhost/second:2
 	run_vpod rmi --all --force
 	run_vpod load --input "$T/multi.tar"
 	run_vpod image exists localhost/second:2

@@ -29,7 +29,7 @@ setup_file() {
 	run_vpod history --format '{{.CreatedBy}}|{{.Comment}}' "$id"
 	assert "$output" =~ "ADD file:.*|from files"
 	# Others see the same.
-	run_logged podman --root "$T/d" --runroot "$T/r" image inspect --format '{{.Comment}} {{.Config.Cmd}}' localhost/imported:1
+	run_logged podman image inspect --format '{{.Comment}} {{.Config.Cmd}}' localhost/imported:1
 	assert "$output" = "from files [/bin/sh -c echo default]"
 	run_vpod rmi localhost/imported:1
 }

@@ -5,7 +5,7 @@ load helpers
 
 # podman with the store of this file, without touching the host's cgroups or network.
 podman_here() {
-	run_logged podman --root "$T/d" --runroot "$T/r" --storage-driver overlay --cgroup-manager cgroupfs --events-backend none "$@"
+	run_logged podman --cgroup-manager cgroupfs --events-backend none "$@"
 }
 
 @test "buildah builds, vpod sees and runs at once" {
@@ -22,18 +22,6 @@ podman_here() {
 	run_vpod rmi localhost/built:1
 	run_logged buildah images --quiet
 	assert "${#lines[@]}" -eq 1
-}
-
-# For an ordinary user podman leaves a process that holds its namespaces.
-teardown_file() {
-	local pause=$XDG_RUNTIME_DIR/libpod/tmp/pause.pid
-	if [ -e "$pause" ]; then
-		pause=$(cat "$pause")
-		kill "$pause"
-		wait_until 10 is_gone "$pause"
-	fi
-	rm -rf "$XDG_RUNTIME_DIR/libpod"
-	file_teardown
 }
 
 @test "vpod loads, buildah, skopeo and podman see it" {
@@ -60,7 +48,7 @@ teardown_file() {
 	run_vpod image exists $IMAGE
 	podman_here rm pod
 	run_vpod create --name ours --network none $IMAGE true
-	capture podman --root "$T/d" --runroot "$T/r" --storage-driver overlay rmi $IMAGE
+	capture podman rmi $IMAGE
 	assert "$status" -eq 0
 	run_vpod start --attach ours # its root disk is complete
 	run_vpod rm ours

@@ -69,9 +69,9 @@ pod() {
 	pod 0 start c
 	pod 0 inspect --format '{{.Id}}' c
 	id=$output
-	assert "$("$VPOD" oci list --quiet)" =~ "$id"
+	assert "$(XDG_RUNTIME_DIR=$T/podman "$VPOD" oci list --quiet)" =~ "$id"
 	pod 0 rm --force --time 0 c
-	assert "$("$VPOD" oci list --quiet)" !~ "$id"
+	assert "$(XDG_RUNTIME_DIR=$T/podman "$VPOD" oci list --quiet)" !~ "$id"
 }
 
 @test "vpod oci: binds are shared, and read-only ones protected" {

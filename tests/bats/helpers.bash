@@ -55,7 +55,11 @@ file_setup() {
 	# For an ordinary user, Buildah does not take the store's place from there.
 	mkdir -p "$T/bin"
 	printf '#!/bin/sh\nexec %q --root %q --runroot %q --storage-driver overlay "$@"\n' "$(command -v buildah)" "$T/d" "$T/r" > "$T/bin/buildah"
-	chmod 0755 "$T/bin/buildah"
+	# What Podman keeps while the user is logged in, a process among it, is the file's own.
+	mkdir -m 0700 "$T/podman"
+	printf '#!/bin/sh\nXDG_RUNTIME_DIR=%q exec %q --root %q --runroot %q --storage-driver overlay "$@"\n' \
+		"$T/podman" "$(command -v podman)" "$T/d" "$T/r" > "$T/bin/podman"
+	chmod 0755 "$T/bin/buildah" "$T/bin/podman"
 	export PATH=$T/bin:$PATH
 	export CONTAINERS_REGISTRIES_CONF=$T/conf/registries.conf
 	export CONTAINERS_CONF=$T/conf/containers.conf
@@ -74,17 +78,37 @@ file_teardown() {
 	vpod rm --all --force --time 0 >/dev/null
 	nothing_left "$T"
 	stop_registry
+	stop_podman
 	remove_dir "$T"
 	if [ -n "${VPOD_TEST_DIR_MINE:-}" ]; then
 		remove_dir "$VPOD_TEST_DIR"
 	fi
 }
 
-# test_teardown removes the containers of one test, all but those named.
+# stop_podman ends the process that holds an ordinary user's namespaces for Podman.
+stop_podman() {
+	local pause=$T/podman/libpod/tmp/pause.pid
+	[ -s "$pause" ] || return 0
+	pause=$(cat "$pause")
+	kill "$pause"
+	wait_until 10 is_gone "$pause"
+}
+
+# test_teardown removes the containers of one test, all but those named. What was
+# noted about them goes into the log of a test that failed.
 test_teardown() {
 	local keep=" $* " name
+	[ -n "${BATS_TEST_COMPLETED:-}${BATS_TEST_SKIPPED:-}" ] || show_journals
 	for name in $(vpod ps --all --format '{{.Names}}'); do
 		[[ $keep == *" $name "* ]] || vpod rm --force --time 0 "$name" >/dev/null
+	done
+}
+
+# show_journals prints the end of what monitors and consoles said.
+show_journals() {
+	local file
+	for file in "$T"/d/vpod/containers/*/{monitor,console}.log; do
+		[ ! -s "$file" ] || tail -n 20 "$file" | cut -c -300 | sed "s,^,${file#"$T/d/vpod/containers/"}: ,"
 	done
 }
 
