@@ -51,6 +51,24 @@ func plainCopyError(err error) error {
 	return err
 }
 
+// onOneLine puts the errors of several registries, which the library lists one below the
+// other, behind each other. Another error stays as it is.
+func onOneLine(err error) error {
+	several, ok := err.(interface{ WrappedErrors() []error })
+	if !ok {
+		return err
+	}
+	var line error
+	for _, e := range several.WrappedErrors() {
+		if line == nil {
+			line = e
+			continue
+		}
+		line = fmt.Errorf("%w; %w", line, e)
+	}
+	return line
+}
+
 // explain marks an error of the libraries with what callers branch on, and adds
 // what the user can do about it.
 func explain(err error) error {
@@ -97,6 +115,8 @@ func explain(err error) error {
 		return asKind(err, fmt.Errorf("%s. %s", before, subidAdvice()))
 	case strings.Contains(text, "unauthorized"), strings.Contains(text, "authentication required"):
 		return hint(ErrLogin, "log in with `vpod login`, or give --creds or --authfile")
+	case strings.Contains(text, "manifest unknown"), strings.Contains(text, "name unknown"):
+		return hint(nil, "is the name right? `vpod search --list-tags` lists the tags of a repository")
 	case strings.Contains(text, "Source image rejected: "):
 		return hint(ErrRejected, "policy.json(5) says which images are accepted")
 	case strings.Contains(text, "Would invalidate signatures"):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containers/common/libimage"
@@ -44,9 +45,27 @@ type ListOptions struct {
 	InUse func(ctx context.Context, imageID string) (int, error)
 }
 
+// filterKeys are what conditions can be about; it is the table of libimage.
+var filterKeys = []string{"after", "before", "containers", "dangling", "digest", "id", "intermediate", "label", "manifest", "readonly", "reference", "since", "until"}
+
+// checkFilters names a condition that there is none of. libimage would say that it had
+// no value.
+func checkFilters(filters []string) error {
+	for _, f := range filters {
+		key, _, ok := strings.Cut(f, "=")
+		if key = strings.TrimSuffix(key, "!"); ok && !slices.Contains(filterKeys, key) {
+			return fmt.Errorf("unsupported image filter %q: there are %s", key, strings.Join(filterKeys, ", "))
+		}
+	}
+	return nil
+}
+
 // List returns the images of the store and of additional ones, newest first, each
 // once.
 func (s *Store) List(ctx context.Context, opts ListOptions) ([]Summary, error) {
+	if err := checkFilters(opts.Filters); err != nil {
+		return nil, err
+	}
 	usage, filters, err := splitUsage(opts.Filters)
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func (s *Store) CreateList(ctx context.Context, name string, opts CreateListOpti
 	list, err := rt.CreateManifestList(name)
 	if errors.Is(err, storage.ErrDuplicateName) {
 		if !opts.Amend {
-			return "", fmt.Errorf("create manifest list %s: %w", name, err)
+			return "", fmt.Errorf("create manifest list %s: %w; to add to it, give --amend", name, err)
 		}
 		made = false
 		list, err = rt.LookupManifestList(name)

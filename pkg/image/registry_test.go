@@ -268,7 +268,7 @@ func TestPullFails(t *testing.T) {
 		is     error
 		want   string
 	}{
-		{name: "unknown tag", ref: plainAddr + "/demo:2", want: "manifest unknown"},
+		{name: "unknown tag", ref: plainAddr + "/demo:2", want: "search --list-tags"},
 		{name: "unknown repository", ref: plainAddr + "/nosuch", want: "manifest unknown"},
 		{name: "nobody listens", ref: goneAddr + "/demo:1", is: ErrRegistry, want: "is the registry running"},
 		{name: "plain HTTP", ref: plainAddr + "/demo:1", opts: PullOptions{TLSVerify: new(bool)}, want: ""},
@@ -316,6 +316,21 @@ func TestPullFails(t *testing.T) {
 	}
 	if list, err := s.List(t.Context(), ListOptions{All: true}); err != nil || len(list) != 0 {
 		t.Errorf("left in the store: %+v, %v", list, err)
+	}
+}
+
+// Registries that cannot be searched are told of on one line, as all errors are.
+func TestSearchFails(t *testing.T) {
+	_, _, one := newRegistry(t, false)
+	_, _, two := newRegistry(t, false)
+	s := newStore(t, "vfs")
+	s.opts.RegistriesConf = filepath.Join(t.TempDir(), "registries.conf")
+	if err := os.WriteFile(s.opts.RegistriesConf, []byte(`unqualified-search-registries = ["`+one+`", "`+two+`"]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Search(t.Context(), "demo", SearchOptions{Access: Access{TLSVerify: insecure()}, Retry: Retry{Count: noRetry()}})
+	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "; ") || strings.Contains(err.Error(), "occurred") {
+		t.Errorf("error %q", err)
 	}
 }
 

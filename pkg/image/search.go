@@ -57,7 +57,7 @@ func (s *Store) Search(ctx context.Context, term string, opts SearchOptions) ([]
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, explain(fmt.Errorf("search %s: %w", term, err))
+		return nil, explain(fmt.Errorf("search %s: %w", term, onOneLine(err)))
 	}
 	return found, nil
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,29 @@ func TestSplitUsage(t *testing.T) {
 	}
 	if _, _, err := splitUsage([]string{"containers=maybe"}); err == nil {
 		t.Error("containers=maybe is taken")
+	}
+}
+
+func TestCheckFilters(t *testing.T) {
+	for _, known := range []string{"label=a!=b", "until!=5m", "dangling", "reference=x"} { // one without a value is libimage's to refuse
+		if err := checkFilters([]string{known}); err != nil {
+			t.Errorf("%s: %v", known, err)
+		}
+	}
+	for _, unknown := range []string{"foo=bar", "foo!=bar", "=x"} {
+		if err := checkFilters([]string{"label=x", unknown}); err == nil || !strings.Contains(err.Error(), "there are after, before") {
+			t.Errorf("%s: %v", unknown, err)
+		}
+	}
+}
+
+// The keys are those that libimage knows: each of ours it takes, or says what its value is.
+func TestFilterKeysAreLibimages(t *testing.T) {
+	s := newStore(t, "vfs")
+	for _, key := range filterKeys {
+		if _, err := s.List(t.Context(), ListOptions{Filters: []string{key + "=x"}}); err != nil && strings.Contains(err.Error(), "must be in the format") {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 
