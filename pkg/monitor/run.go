@@ -51,6 +51,9 @@ func Run(ctx context.Context, launchPath string, report, liveLock *os.File, reco
 		rep.close()
 		return err
 	}
+	if err := recordCrash(s.files.MonitorLog()); err != nil {
+		s.log.Warn("start the monitor", "error", err)
+	}
 	s.renewals = renewals
 	if s.launch.Timing {
 		s.record = record
