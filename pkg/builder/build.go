@@ -149,6 +149,9 @@ func run(cmd *cobra.Command, args []string, iopts buildahcli.BuildOptions, place
 	ctx, cancel := b.untilInterrupted(cmd.Context())
 	defer cancel()
 	b.adapt(&options, network)
+	if err := b.shareMachines(&options, files); err != nil {
+		return err
+	}
 	_, _, err = imagebuildah.BuildDockerfiles(ctx, store, options, files...)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
@@ -186,10 +189,16 @@ func (b *job) adapt(o *define.BuildOptions, network string) {
 	o.RuntimeArgs = []string{"oci", "--root", b.runtimeRoot(), "--leash", fmt.Sprint(os.Getpid())}
 	o.Isolation = define.IsolationOCI
 	o.ContainerSuffix = containerMark + b.token
-	// Without a namespace of its own the runtime gives the machine vpod's network.
+	// Without a namespace of its own the runtime gives the machine vpod's network, and
+	// the library, to which that is the host's, writes hosts and resolv.conf. Disabled
+	// means a namespace of its own, with nothing in it.
+	connected := network != "none"
 	namespaces := define.NamespaceOptions(o.NamespaceOptions)
-	namespaces.AddOrReplace(define.NamespaceOption{Name: string(specs.NetworkNamespace), Host: network != "none"})
+	namespaces.AddOrReplace(define.NamespaceOption{Name: string(specs.NetworkNamespace), Host: connected})
 	o.NamespaceOptions, o.ConfigureNetwork = namespaces, define.NetworkDisabled
+	if connected {
+		o.ConfigureNetwork = define.NetworkEnabled
+	}
 }
 
 // openStore opens the image store the rest of vpod uses.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containers/buildah/define"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/pflag"
 
 	"vpod/pkg/filelock"
@@ -19,6 +21,26 @@ func TestCheckNetwork(t *testing.T) {
 	for network, good := range map[string]bool{"": true, "default": true, "private": true, "none": true, "host": false, "ns:/x": false, "bridge": false} {
 		if err := checkNetwork(network); (err == nil) != good {
 			t.Errorf("checkNetwork(%q) = %v", network, err)
+		}
+	}
+}
+
+// To the library "disabled" is a network namespace without anything in it.
+func TestAdaptNetwork(t *testing.T) {
+	for network, want := range map[string]struct {
+		host   bool
+		policy define.NetworkConfigurationPolicy
+	}{
+		"":        {true, define.NetworkEnabled},
+		"private": {true, define.NetworkEnabled},
+		"none":    {false, define.NetworkDisabled},
+	} {
+		o := define.BuildOptions{NamespaceOptions: []define.NamespaceOption{{Name: string(specs.NetworkNamespace), Path: "/x"}}}
+		new(job).adapt(&o, network)
+		namespaces := define.NamespaceOptions(o.NamespaceOptions)
+		n := namespaces.Find(string(specs.NetworkNamespace))
+		if n == nil || n.Host != want.host || n.Path != "" || o.ConfigureNetwork != want.policy {
+			t.Errorf("--network %q: namespace %+v, policy %d; want %+v", network, n, o.ConfigureNetwork, want)
 		}
 	}
 }

@@ -324,6 +324,16 @@ func (p *Plan) bind(m specs.Mount, before []specs.Mount) {
 	p.Binds = append(p.Binds, b)
 }
 
+// ResolvConf is the file of the host that is bound to /etc/resolv.conf; "" is none.
+func (p *Plan) ResolvConf() string {
+	for _, b := range slices.Backward(p.Binds) {
+		if b.Destination == "/etc/resolv.conf" {
+			return b.Source
+		}
+	}
+	return ""
+}
+
 // attributes are the options of a bind that say what may be done with its files
 // (runtime-spec, config.md, "Linux mount options"), but for "ro" and its like.
 var attributes = []string{

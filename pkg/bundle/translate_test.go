@@ -71,6 +71,22 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
+func TestResolvConf(t *testing.T) {
+	c := config()
+	for _, source := range []string{"", "/run/one", "/run/two"} {
+		if source != "" {
+			c.Mounts = append(c.Mounts, specs.Mount{Destination: "/etc//resolv.conf", Type: "bind", Source: source})
+		}
+		p, err := Translate(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.ResolvConf(); got != source {
+			t.Errorf("ResolvConf() = %q, want %q", got, source)
+		}
+	}
+}
+
 func TestTranslateRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -16,7 +16,12 @@ import (
 // networkPlan plans a container's network with what the host has now, and finds
 // out that its ports can be had.
 func networkPlan(spec container.Spec, baseHosts string) (networkFacts, error) {
-	host, err := network.ReadHost(network.HostOptions{Path: os.Getenv("PATH"), HostsFile: baseHosts})
+	return networkPlanOn(spec, network.HostOptions{Path: os.Getenv("PATH"), HostsFile: baseHosts})
+}
+
+// networkPlanOn is networkPlan with the host as o says.
+func networkPlanOn(spec container.Spec, o network.HostOptions) (networkFacts, error) {
+	host, err := network.ReadHost(o)
 	if err != nil {
 		return networkFacts{}, err
 	}

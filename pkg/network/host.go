@@ -28,8 +28,9 @@ func (h Host) IPv6() bool { return h.Interface6 != "" }
 
 // HostOptions say where ReadHost looks.
 type HostOptions struct {
-	Path      string // $PATH
-	HostsFile string // base of /etc/hosts: "" is the host's own, "none" is empty (base_hosts_file in containers.conf)
+	Path       string // $PATH
+	HostsFile  string // base of /etc/hosts: "" is the host's own, "none" is empty (base_hosts_file in containers.conf)
+	ResolvConf string // file with the name servers; "" is the host's own
 }
 
 // ReadHost finds out what a plan needs to know of the host. It sends nothing.
@@ -59,8 +60,12 @@ func ReadHost(o HostOptions) (Host, error) {
 	if err != nil {
 		return Host{}, fmt.Errorf("read base hosts file: %w", err)
 	}
-	if h.ResolvConf, err = readOptional("/etc/resolv.conf"); err != nil {
-		return Host{}, fmt.Errorf("read the host's name servers: %w", err)
+	servers := o.ResolvConf
+	if servers == "" {
+		servers = "/etc/resolv.conf"
+	}
+	if h.ResolvConf, err = readOptional(servers); err != nil {
+		return Host{}, fmt.Errorf("read the name servers: %w", err)
 	}
 	return h, nil
 }

@@ -93,6 +93,23 @@ teardown() {
 	assert "$output" = shared
 }
 
+@test "vpod build: steps have a network, and the names they are given" {
+	context <<-EOF
+		FROM $IMAGE
+		RUN ip -4 -o addr show dev eth0 && cat /etc/hosts /etc/resolv.conf
+		RUN --network=none ! ip link show eth0
+	EOF
+	run_vpod build --no-cache --add-host other:192.0.2.9 --dns 192.0.2.53 --dns-search example.org --dns-option ndots:3 "$C"
+	assert "$output" =~ "inet 10\."
+	assert "$output" =~ 192.0.2.9[[:space:]]+other
+	assert "$output" =~ "nameserver 192.0.2.53"
+	assert "$output" =~ "search example.org"
+	assert "$output" =~ "options ndots:3"
+	printf 'FROM %s\nRUN cat /etc/resolv.conf; ! grep other /etc/hosts\n' $IMAGE | context
+	run_vpod build --no-cache --dns none --no-hosts "$C"
+	assert "$output" !~ nameserver
+}
+
 @test "vpod build: a step that fails ends it, and leaves nothing" {
 	before=$(vpod images --all --quiet | sort)
 	printf 'FROM %s\nRUN echo unlucky; exit 7\n' $IMAGE | context
