@@ -63,17 +63,18 @@ func (f *registryFlags) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.tlsVerify, "tls-verify", true, "Require HTTPS and verify certificates of registries")
 }
 
-func (f *registryFlags) apply(opts *engine.PullOptions) error {
+// get returns what the flags ask for.
+func (f *registryFlags) get() (engine.RegistryAccess, error) {
+	access := engine.RegistryAccess{AuthFile: f.authFile}
 	if f.authFile != "" {
 		if _, err := os.Stat(f.authFile); err != nil {
-			return fmt.Errorf("--authfile: %w", err)
+			return access, fmt.Errorf("--authfile: %w", err)
 		}
 	}
-	opts.AuthFile = f.authFile
 	if f.changed("tls-verify") {
-		opts.TLSVerify = &f.tlsVerify
+		access.TLSVerify = &f.tlsVerify
 	}
-	return nil
+	return access, nil
 }
 
 // accessFlags say how to speak with one registry.
@@ -89,23 +90,21 @@ func (f *accessFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.creds, "creds", "", "Log in to the registry as `USER[:PASSWORD]`")
 }
 
-func (f *accessFlags) apply(opts *engine.PullOptions) error {
-	if f.certDir != "" {
-		if info, err := os.Stat(f.certDir); err != nil {
-			return fmt.Errorf("--cert-dir: %w", err)
-		} else if !info.IsDir() {
-			return fmt.Errorf("--cert-dir %s: not a directory", f.certDir)
-		}
-	}
-	opts.Creds, opts.CertDir = f.creds, f.certDir
-	return f.registryFlags.apply(opts)
-}
-
 // get returns what the flags ask for.
 func (f *accessFlags) get() (engine.RegistryAccess, error) {
-	var opts engine.PullOptions
-	err := f.apply(&opts)
-	return engine.RegistryAccess{AuthFile: opts.AuthFile, Creds: opts.Creds, CertDir: opts.CertDir, TLSVerify: opts.TLSVerify}, err
+	access, err := f.registryFlags.get()
+	if err != nil {
+		return access, err
+	}
+	if f.certDir != "" {
+		if info, err := os.Stat(f.certDir); err != nil {
+			return access, fmt.Errorf("--cert-dir: %w", err)
+		} else if !info.IsDir() {
+			return access, fmt.Errorf("--cert-dir %s: not a directory", f.certDir)
+		}
+	}
+	access.Creds, access.CertDir = f.creds, f.certDir
+	return access, nil
 }
 
 // retryFlags say how often a copy is tried again.
@@ -150,7 +149,9 @@ func (f *fetchFlags) apply(opts *engine.PullOptions) error {
 		return err
 	}
 	opts.Retry, opts.DecryptionKeys = f.retryFlags.get(), f.decryptionKeys
-	return f.accessFlags.apply(opts)
+	access, err := f.accessFlags.get()
+	opts.AuthFile, opts.Creds, opts.CertDir, opts.TLSVerify = access.AuthFile, access.Creds, access.CertDir, access.TLSVerify
+	return err
 }
 
 // completeFlags completes the values that can be known.

@@ -21,7 +21,7 @@ type listEditor interface {
 	DescribeInList(ctx context.Context, name, image string, entry engine.ListEntry) (string, error)
 	RemoveFromList(ctx context.Context, name, image string) (string, error)
 	ListExists(ctx context.Context, name string) (bool, error)
-	InspectList(ctx context.Context, name string, access engine.ListAccess) (json.RawMessage, error)
+	InspectList(ctx context.Context, name string, access engine.RegistryAccess) (json.RawMessage, error)
 }
 
 // newManifestCommand holds the commands on lists of images for several platforms.
@@ -38,16 +38,6 @@ func newManifestCommand(app *App) *cobra.Command {
 	)
 }
 
-// listAccess turns the options that say how registries are reached into what the
-// engine is asked for.
-func (f *registryFlags) listAccess() (engine.ListAccess, error) {
-	var opts engine.PullOptions
-	if err := f.apply(&opts); err != nil {
-		return engine.ListAccess{}, err
-	}
-	return engine.ListAccess{AuthFile: opts.AuthFile, TLSVerify: opts.TLSVerify}, nil
-}
-
 func newManifestCreateCommand(app *App) *cobra.Command {
 	var opts engine.CreateListOptions
 	var registry registryFlags
@@ -60,7 +50,7 @@ func newManifestCreateCommand(app *App) *cobra.Command {
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
-			if opts.ListAccess, err = registry.listAccess(); err != nil {
+			if opts.Access, err = registry.get(); err != nil {
 				return err
 			}
 			opts.Images = args[1:]
@@ -120,7 +110,7 @@ func newManifestInspectCommand(app *App) *cobra.Command {
 		Example: `  vpod manifest inspect mylist`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			access, err := registry.listAccess()
+			access, err := registry.get()
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ func (e *fakeEngine) ListExists(_ context.Context, name string) (bool, error) {
 	return name == "there", nil
 }
 
-func (e *fakeEngine) InspectList(_ context.Context, name string, _ engine.ListAccess) (json.RawMessage, error) {
+func (e *fakeEngine) InspectList(_ context.Context, name string, _ engine.RegistryAccess) (json.RawMessage, error) {
 	return json.RawMessage(`{"schemaVersion":2,"name":"` + name + "\u009b\"}"), nil
 }
 
@@ -53,13 +53,14 @@ func TestManifest(t *testing.T) {
 		err  string
 	}{
 		{"create l", "create list l", engine.CreateListOptions{Images: []string{}}, ""},
-		{"create --all -a --tls-verify=false l x y", "create list l", engine.CreateListOptions{ListAccess: engine.ListAccess{TLSVerify: &no}, Images: []string{"x", "y"}, All: true, Amend: true}, ""},
+		{"create --all -a --tls-verify=false l x y", "create list l", engine.CreateListOptions{Access: engine.RegistryAccess{TLSVerify: &no}, Images: []string{"x", "y"}, All: true, Amend: true}, ""},
 		{"add l x y", "add to list l x y", engine.AddToListOptions{}, ""},
 		{"add --all --creds u:p --annotation a=b --arch arm64 --variant v8 --os linux --os-version 7 --features f,g --os-features h l x", "add to list l x", engine.AddToListOptions{
-			ListAccess: engine.ListAccess{Creds: "u:p"}, All: true,
+			Access: engine.RegistryAccess{Creds: "u:p"}, All: true,
 			Entry: engine.ListEntry{Annotations: map[string]string{"a": "b"}, Arch: "arm64", Variant: "v8", OS: "linux", OSVersion: "7", Features: []string{"f", "g"}, OSFeatures: []string{"h"}},
 		}, ""},
 		{"add --annotation a l x", "", nil, "--annotation"},
+		{"add --cert-dir /nonexistent l x", "", nil, "--cert-dir"},
 		{"annotate --arch arm64 l x", "describe in list l x", engine.ListEntry{Arch: "arm64"}, ""},
 		{"annotate l x", "", nil, "nothing to change"},
 		{"remove l x", "remove from list l x", nil, ""},

@@ -51,8 +51,7 @@ func (f *entryFlags) get() (engine.ListEntry, error) {
 func newManifestAddCommand(app *App) *cobra.Command {
 	var opts engine.AddToListOptions
 	var entry entryFlags
-	var registry registryFlags
-	var creds, certDir string
+	var registry accessFlags
 	cmd := withStore(&cobra.Command{
 		Use:   "add [options] LIST IMAGE [IMAGE...]",
 		Short: "Add images to a manifest list",
@@ -65,10 +64,9 @@ func newManifestAddCommand(app *App) *cobra.Command {
 			if opts.Entry, err = entry.get(); err != nil {
 				return err
 			}
-			if opts.ListAccess, err = registry.listAccess(); err != nil {
+			if opts.Access, err = registry.get(); err != nil {
 				return err
 			}
-			opts.Creds, opts.CertDir = creds, certDir
 			eng, err := app.engine()
 			if err != nil {
 				return err
@@ -82,8 +80,6 @@ func newManifestAddCommand(app *App) *cobra.Command {
 		entry.addFlags(flags)
 		registry.addFlags(flags)
 		flags.BoolVar(&opts.All, "all", false, "Add all images of those that are lists themselves")
-		flags.StringVar(&certDir, "cert-dir", "", "Take certificates and keys for the registry from this `directory`")
-		flags.StringVar(&creds, "creds", "", "Log in to the registry as `USER[:PASSWORD]`")
 		entry.completeFlags(cmd)
 		completeFlag(cmd, "creds", noWords)
 	})

@@ -9,7 +9,6 @@ import (
 
 // What is asked of manifest lists.
 type (
-	ListAccess        = image.ListAccess
 	ListEntry         = image.ListEntry
 	CreateListOptions = image.CreateListOptions
 	AddToListOptions  = image.AddToListOptions
@@ -42,6 +41,6 @@ func (e *Engine) ListExists(ctx context.Context, name string) (bool, error) {
 }
 
 // InspectList returns the JSON of a manifest list, or of a registry's manifest.
-func (e *Engine) InspectList(ctx context.Context, name string, access ListAccess) (json.RawMessage, error) {
+func (e *Engine) InspectList(ctx context.Context, name string, access RegistryAccess) (json.RawMessage, error) {
 	return e.images().InspectList(ctx, name, access)
 }

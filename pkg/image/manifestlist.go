@@ -24,33 +24,6 @@ import (
 // ErrNotAList reports an image where a manifest list was wanted.
 var ErrNotAList = libimage.ErrNotAManifestList
 
-// ListAccess says how images that a list shall name are reached on registries.
-type ListAccess struct {
-	TLSVerify *bool  // nil leaves it to registries.conf
-	AuthFile  string // auth.json; "" is the store's
-	Creds     string // "user[:password]"
-	CertDir   string
-}
-
-// systemContext is a runtime's configuration with the access in it.
-func (a ListAccess) systemContext(rt *libimage.Runtime) *imgtypes.SystemContext {
-	sys := rt.SystemContext()
-	if a.TLSVerify != nil {
-		sys.DockerInsecureSkipTLSVerify = imgtypes.NewOptionalBool(!*a.TLSVerify)
-	}
-	if a.AuthFile != "" {
-		sys.AuthFilePath = a.AuthFile
-	}
-	if a.CertDir != "" {
-		sys.DockerCertPath = a.CertDir
-	}
-	if a.Creds != "" {
-		user, password, _ := strings.Cut(a.Creds, ":")
-		sys.DockerAuthConfig = &imgtypes.DockerAuthConfig{Username: user, Password: password}
-	}
-	return sys
-}
-
 // ListEntry describes an image of a list; what is empty stays as it is.
 type ListEntry struct {
 	Annotations          map[string]string
@@ -65,7 +38,7 @@ func (e ListEntry) empty() bool {
 
 // CreateListOptions say how a list is made.
 type CreateListOptions struct {
-	ListAccess
+	Access
 	Images []string // as in AddToList
 	All    bool     // all images of those that are lists themselves
 	Amend  bool     // a list by that name that is there is added to
@@ -74,6 +47,9 @@ type CreateListOptions struct {
 // CreateList makes a manifest list and returns its id. One that cannot be made
 // whole is removed again.
 func (s *Store) CreateList(ctx context.Context, name string, opts CreateListOptions) (string, error) {
+	if err := opts.check(); err != nil {
+		return "", err
+	}
 	rt, err := s.open(ctx)
 	if err != nil {
 		return "", err
@@ -92,7 +68,7 @@ func (s *Store) CreateList(ctx context.Context, name string, opts CreateListOpti
 	}
 	id := list.ID()
 	for _, image := range opts.Images {
-		if _, err := addToList(ctx, list, image, opts.All, opts.ListAccess); err != nil {
+		if _, err := addToList(ctx, list, image, opts.All, opts.Access); err != nil {
 			if made {
 				_, undo := rt.RemoveImages(context.WithoutCancel(ctx), []string{id}, &libimage.RemoveImagesOptions{LookupManifest: true, Force: true})
 				err = errors.Join(append([]error{err}, undo...)...)
@@ -105,7 +81,7 @@ func (s *Store) CreateList(ctx context.Context, name string, opts CreateListOpti
 
 // AddToListOptions say how images are added to a list.
 type AddToListOptions struct {
-	ListAccess
+	Access
 	All   bool
 	Entry ListEntry
 }
@@ -113,6 +89,9 @@ type AddToListOptions struct {
 // AddToList adds images, of registries or of the store, to a list of the store and
 // returns its id.
 func (s *Store) AddToList(ctx context.Context, name string, images []string, opts AddToListOptions) (string, error) {
+	if err := opts.check(); err != nil {
+		return "", err
+	}
 	rt, err := s.open(ctx)
 	if err != nil {
 		return "", err
@@ -122,7 +101,7 @@ func (s *Store) AddToList(ctx context.Context, name string, images []string, opt
 		return "", explain(err)
 	}
 	for _, image := range images {
-		d, err := addToList(ctx, list, image, opts.All, opts.ListAccess)
+		d, err := addToList(ctx, list, image, opts.All, opts.Access)
 		if err != nil {
 			return "", explain(fmt.Errorf("add %s to manifest list %s: %w", image, name, err))
 		}
@@ -135,7 +114,7 @@ func (s *Store) AddToList(ctx context.Context, name string, images []string, opt
 	return list.ID(), nil
 }
 
-func addToList(ctx context.Context, list *libimage.ManifestList, image string, all bool, access ListAccess) (digest.Digest, error) {
+func addToList(ctx context.Context, list *libimage.ManifestList, image string, all bool, access Access) (digest.Digest, error) {
 	opts := &libimage.ManifestListAddOptions{All: all, AuthFilePath: access.AuthFile, CertDirPath: access.CertDir}
 	if access.TLSVerify != nil {
 		opts.InsecureSkipTLSVerify = imgtypes.NewOptionalBool(!*access.TLSVerify)
@@ -252,7 +231,10 @@ func (s *Store) ListExists(ctx context.Context, name string) (bool, error) {
 // InspectList returns the JSON of a list of the store or, when there is none by
 // that name, of whatever manifest a registry has for it. That is only known to be
 // JSON.
-func (s *Store) InspectList(ctx context.Context, name string, access ListAccess) (json.RawMessage, error) {
+func (s *Store) InspectList(ctx context.Context, name string, access Access) (json.RawMessage, error) {
+	if err := access.check(); err != nil {
+		return nil, err
+	}
 	rt, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -268,7 +250,9 @@ func (s *Store) InspectList(ctx context.Context, name string, access ListAccess)
 	if !libimage.ErrorIsImageUnknown(err) && !errors.Is(err, ErrNotAList) {
 		return nil, explain(err)
 	}
-	raw, remoteErr := remoteManifest(ctx, access.systemContext(rt), name)
+	sys := rt.SystemContext()
+	access.apply(sys)
+	raw, remoteErr := remoteManifest(ctx, sys, name)
 	switch {
 	case remoteErr == nil && json.Valid(raw):
 		return raw, nil

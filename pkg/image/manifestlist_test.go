@@ -11,7 +11,7 @@ import (
 // entriesOf are "arch/variant os-version annotations" of a list's images.
 func entriesOf(t *testing.T, s *Store, name string) []string {
 	t.Helper()
-	raw, err := s.InspectList(t.Context(), name, ListAccess{})
+	raw, err := s.InspectList(t.Context(), name, Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
