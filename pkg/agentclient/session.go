@@ -116,14 +116,21 @@ type Clock struct {
 // for a session that was continued.
 func (s *Session) Clock() Clock { return s.clock }
 
+// Time is a time, and what the guest's clock was at it; 0, with the time now, when that
+// is not known.
+func (c Clock) Time() (unixNano, guestNanos int64) {
+	now := time.Now() // the host's clock may have been set since c was measured
+	if c.GuestNanos == 0 || c.Host.IsZero() {
+		return now.UnixNano(), 0
+	}
+	return now.UnixNano() - now.Sub(c.Host).Nanoseconds(), c.GuestNanos
+}
+
 // request is what tells the guest the time by its own clock.
 func (c Clock) request() agentproto.ClockRequest {
-	now := time.Now() // the host's clock may have been set since c was measured
-	return agentproto.ClockRequest{
-		TimeUnixNano: now.UnixNano() - now.Sub(c.Host).Nanoseconds(),
-		ClockNanos:   c.GuestNanos,
-		ErrorNanos:   c.Error.Nanoseconds(),
-	}
+	r := agentproto.ClockRequest{ErrorNanos: c.Error.Nanoseconds()}
+	r.TimeUnixNano, r.ClockNanos = c.Time()
+	return r
 }
 
 // KeepTime has the guest bring its wall clock back to the host's, which is told to

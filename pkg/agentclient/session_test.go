@@ -100,6 +100,25 @@ func TestSessionHello(t *testing.T) {
 	}
 }
 
+func TestClockTime(t *testing.T) {
+	ago := agentclient.Clock{GuestNanos: 7, Host: time.Now().Add(-time.Hour)}
+	for _, tt := range []struct {
+		name  string
+		clock agentclient.Clock
+		age   time.Duration
+		guest int64
+	}{
+		{"known", ago, time.Hour, 7},
+		{"unknown", agentclient.Clock{}, 0, 0},
+		{"not told by the guest", agentclient.Clock{Host: ago.Host}, 0, 0},
+	} {
+		unixNano, guest := tt.clock.Time()
+		if age := time.Since(time.Unix(0, unixNano)); (age - tt.age).Abs() > time.Minute || guest != tt.guest {
+			t.Errorf("%s: the guest's clock was %d %s ago, want %d %s ago", tt.name, guest, age, tt.guest, tt.age)
+		}
+	}
+}
+
 func TestClock(t *testing.T) {
 	began := time.Now()
 	asked := 0

@@ -207,18 +207,14 @@ func freshEntropy() ([]byte, error) {
 	return b, nil
 }
 
-// guestTime is a time that is, and what the guest's monotonic clock was at it; 0 when
-// that is not known. A restored machine's clock went on when the machine did.
+// guestTime is the Time of the guest's clock. A restored machine's went on when the
+// machine did.
 func (r *run) guestTime() (unixNano, clockNanos int64) {
 	clock := r.clock
 	if at := r.machine.Resumed(); !at.IsZero() {
 		clock = agentclient.Clock{GuestNanos: r.session.Hello().ClockNanos, Host: at}
 	}
-	now := time.Now()
-	if clock.GuestNanos == 0 || clock.Host.IsZero() {
-		return now.UnixNano(), 0
-	}
-	return now.UnixNano() - now.Sub(clock.Host).Nanoseconds(), clock.GuestNanos
+	return clock.Time()
 }
 
 // endsWithin reports whether a run's first process ends within d.

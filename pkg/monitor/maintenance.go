@@ -71,9 +71,8 @@ func startMaintenance(ctx context.Context, l *Launch, log *slog.Logger) (_ *Main
 
 // GuestTime is what the guest is to be told of the time.
 func (m *Maintenance) GuestTime() *agentproto.Machine {
-	r := run{machine: m.machine, session: m.session, clock: m.session.Clock()}
 	machine := &agentproto.Machine{}
-	machine.TimeUnixNano, machine.ClockNanos = r.guestTime()
+	machine.TimeUnixNano, machine.ClockNanos = m.session.Clock().Time()
 	return machine
 }
 
