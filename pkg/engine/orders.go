@@ -99,7 +99,6 @@ func (e *Engine) machineFacts(ctx context.Context, spec container.Spec, host *ho
 	}
 	host.QEMU, host.Kernel, host.Initramfs = program, guest.Kernel, guest.Initramfs
 	host.Accel, host.KernelArgs = accel, args
-	host.MemoryProtected = e.canProtectMemory()
 	return nil
 }
 

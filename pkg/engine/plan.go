@@ -37,8 +37,6 @@ type hostFacts struct {
 	TimeZone    []byte // zone file for /etc/localtime; nil leaves the image's
 	BootTimeout time.Duration
 	Release     []string
-
-	MemoryProtected bool // a template's memory can be; see canProtectMemory
 }
 
 // networkFacts are the network workshop's plan in the monitor's words.
@@ -121,8 +119,6 @@ func planMachine(spec container.Spec, host hostFacts) qemu.Machine {
 		Initrd:      host.Initramfs,
 		KernelArgs:  slices.Concat(host.KernelArgs, guestKernelArgs, spec.Machine.KernelArgs),
 		NIC:         host.Network.NIC,
-
-		MemoryProtected: host.MemoryProtected,
 	}
 	if m.Board == qemu.BoardQ35 {
 		m.HotplugPorts = hotplugPorts

@@ -51,6 +51,7 @@ func (e *Engine) chooseTemplate(ctx context.Context, spec container.Spec, host h
 		}
 		return nil
 	}
+	orders.Machine.MemoryProtected = e.canProtectMemory()
 	t, err := e.ensureTemplate(ctx, spec.Machine, host, orders.Machine)
 	switch {
 	case err == nil:

@@ -74,6 +74,7 @@ func (e *Engine) BuildTemplate(ctx context.Context, r TemplateRequest) (string, 
 	if why := template.Refusal(l.Machine); why != "" {
 		return "", errors.New(why)
 	}
+	l.Machine.MemoryProtected = e.canProtectMemory()
 	t, err := e.ensureTemplate(ctx, spec.Machine, host, l.Machine)
 	if err != nil {
 		return "", fmt.Errorf("prepare the machine template: %w", err)

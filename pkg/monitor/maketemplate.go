@@ -42,11 +42,16 @@ const settleTime = 500 * time.Millisecond
 // agent says of itself. The machine is gone when it returns, and when this process
 // dies.
 func MakeTemplate(ctx context.Context, o TemplateOrders, log *slog.Logger) (agentproto.HelloReply, error) {
+	return untilUp(log, func() (agentproto.HelloReply, error) { return makeTemplate(ctx, o, log) })
+}
+
+// untilUp has a machine booted, and once more if it hangs, see bootAttempts.
+func untilUp[T any](log *slog.Logger, boot func() (T, error)) (T, error) {
 	for attempt := 1; ; attempt++ {
-		hello, err := makeTemplate(ctx, o, log)
+		up, err := boot()
 		var hang *hangError
 		if err == nil || !errors.As(err, &hang) || attempt == bootAttempts {
-			return hello, err
+			return up, err
 		}
 		log.Warn("machine did not come up", "attempt", attempt, "error", err)
 	}
