@@ -121,20 +121,14 @@ func (e *Engine) readStopped(ctx context.Context, c container.Container, files p
 	return explainTree(c, err)
 }
 
-// maintenanceOrders are a container's, as far as they are about its machine and disks.
+// maintenanceOrders are a container's, as far as they are about its machine and disks:
+// there is no network.
 func (e *Engine) maintenanceOrders(ctx context.Context, spec container.Spec, files paths.Container) (*monitor.Launch, error) {
 	host := hostFacts{Files: files, HostCPUs: runtime.NumCPU(), BootTimeout: config.BootTimeout}
 	if err := e.machineFacts(ctx, spec, &host); err != nil {
 		return nil, err
 	}
-	spec.Network.Ports = nil // nobody publishes them, and others may have them by now
-	cfg, err := config.Load()
-	if err != nil {
-		return nil, err
-	}
-	if host.Network, err = networkPlan(spec, cfg.BaseHostsFile); err != nil {
-		return nil, err
-	}
+	var err error
 	if host.ImageDisk, _, err = e.readyRootfs(ctx, spec, files); err != nil {
 		return nil, err
 	}

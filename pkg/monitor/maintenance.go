@@ -22,20 +22,12 @@ type Maintenance struct {
 	log     *slog.Logger
 }
 
-// StartMaintenance boots the machine of l without its network and its container. It
-// uses no template: what works on many disks of many sizes for long leaves alone what
-// the machines of containers share. Nobody else may start a machine with these disks
-// meanwhile. It goes with this process, however that ends, and with ctx; the caller
-// closes it.
+// StartMaintenance boots the machine of l without its container. It uses no template:
+// what works on many disks of many sizes for long leaves alone what the machines of
+// containers share. Nobody else may start a machine with these disks meanwhile. It goes
+// with this process, however that ends, and with ctx; the caller closes it.
 func StartMaintenance(ctx context.Context, l *Launch, log *slog.Logger) (*Maintenance, error) {
-	orders := *l
-	orders.Network, orders.Virtiofsd = Network{}, nil
-	if nic := l.Machine.NIC; nic != nil {
-		unconnected := *nic
-		unconnected.User, unconnected.StreamFD, unconnected.Unconnected = nil, 0, true
-		orders.Machine.NIC = &unconnected
-	}
-	return startMaintenance(ctx, &orders, log)
+	return untilUp(log, func() (*Maintenance, error) { return startMaintenance(ctx, l, log) })
 }
 
 func startMaintenance(ctx context.Context, l *Launch, log *slog.Logger) (_ *Maintenance, err error) {
