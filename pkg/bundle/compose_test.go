@@ -18,7 +18,7 @@ import (
 func inMountNamespace(t *testing.T, f func() error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("mounting wants root")
+		t.Skip("needs root: mounts")
 	}
 	done := make(chan error)
 	go func() {

@@ -40,7 +40,7 @@ func TestBuild(t *testing.T) {
 // What vpod passes on, the program that builds must know.
 func TestBuildOptionsAreTheLibrarys(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds a program")
+		t.Skip("left out by -short: builds a program")
 	}
 	const tags = "containers_image_openpgp exclude_graphdriver_btrfs" // as the Makefile's
 	out, err := exec.Command("go", "run", "-tags", tags, "vpod/cmd/vpod-build", "--help").Output()

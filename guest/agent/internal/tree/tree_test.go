@@ -25,13 +25,19 @@ func layers(t *testing.T) Source {
 		t.Skip("needs root, for device nodes and trusted attributes")
 	}
 	dir := t.TempDir()
+	switch err := unix.Setxattr(dir, "trusted.test", []byte("x"), 0); {
+	case errors.Is(err, unix.EPERM):
+		t.Skip("needs a host's root, for trusted attributes")
+	case errors.Is(err, unix.ENOTSUP):
+		t.Skipf("the file system of %s keeps no trusted attributes", dir)
+	case err != nil:
+		t.Fatal(err)
+	}
 	src := Source{Lower: dir + "/lower", Upper: dir + "/upper", Merged: dir + "/lower"}
 	for _, d := range []string{src.Lower, src.Upper} {
 		must(t, os.Mkdir(d, 0o755))
 	}
-	if err := unix.Setxattr(src.Upper, "trusted.overlay.test", []byte("x"), 0); errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTSUP) {
-		t.Skip("the file system keeps no trusted attributes")
-	}
+	must(t, unix.Setxattr(src.Upper, "trusted.overlay.test", []byte("x"), 0)) // never to be seen
 	return src
 }
 
