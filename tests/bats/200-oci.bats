@@ -126,7 +126,7 @@ bundle() {
 }
 
 @test "vpod oci: the life of a bundle" {
-	skip_if_rootless "the caller of a runtime is in a user namespace"
+	skip_if_rootless "who calls a runtime as an ordinary user is in a user namespace"
 	bundle sh -c 'echo $0 alive; exec sleep 1000'
 	oci() { run_vpod "$1" oci --root "$T/oci" "${@:2}"; }
 	timeout 60 "$VPOD" oci --root "$T/oci" create --bundle "$T/b" --pid-file "$T/pid" one > "$T/out" 2> "$T/err" 3>&- < /dev/null
@@ -165,7 +165,7 @@ bundle() {
 }
 
 @test "vpod oci: kill sends the signal it is given" {
-	skip_if_rootless "the caller of a runtime is in a user namespace"
+	skip_if_rootless "who calls a runtime as an ordinary user is in a user namespace"
 	for signal in TERM USR1 USR2; do
 		bundle sh -c "trap ': > /$signal; exit 3' $signal; : > /ready; while :; do :; done"
 		timeout 60 "$VPOD" oci --root "$T/oci" create --bundle "$T/b" --pid-file "$T/pid" three > "$T/out" 2> "$T/err" 3>&- < /dev/null
