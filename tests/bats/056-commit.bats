@@ -73,10 +73,6 @@ open("/usr/bin/env", "ab").close(); os.chmod("/usr/bin/env", 0o711)
 os.rename("/etc/debian_version", "/etc/was_debian_version")
 '
 
-debian_wanted() {
-	[ -n "${VPOD_TEST_DEBIAN:-}" ] || skip "no Debian image: ${VPOD_TEST_DEBIAN_WHY:-hack/bats makes it}"
-}
-
 # same_tree CONTAINER IMAGE: a container of the image sees the same tree.
 same_tree() {
 	run_vpod exec "$1" python3 -c "$TREE"
@@ -88,7 +84,7 @@ same_tree() {
 }
 
 @test "a tree of debian survives commit and run" {
-	debian_wanted
+	need_debian
 	run_vpod run --detach --name tree --network none $DEBIAN sleep 1000
 	run_vpod exec tree python3 -c "$MAKE"
 	run_vpod commit --quiet tree localhost/running

@@ -15,9 +15,7 @@ setup_file() {
 	buildah commit --quiet --rm "$ctr" localhost/debian:12 > /dev/null
 }
 
-setup() {
-	[ -n "${VPOD_TEST_DEBIAN:-}" ] || skip "no Debian image: ${VPOD_TEST_DEBIAN_WHY:-hack/bats makes it}"
-}
+setup() { need_debian; }
 
 @test "built by buildah, seen by vpod images without a pull, run" {
 	run_vpod images --format '{{.Repository}}:{{.Tag}}'

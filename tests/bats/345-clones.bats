@@ -151,7 +151,7 @@ clock_within() {
 }
 
 @test "getrandom and the interpreter's hash seed differ" {
-	[ -n "${VPOD_TEST_DEBIAN:-}" ] || skip "no Debian image: ${VPOD_TEST_DEBIAN_WHY:-hack/bats makes it}"
+	need_debian
 	ctr=$(buildah from --quiet scratch)
 	buildah add --quiet "$ctr" "$VPOD_TEST_DEBIAN" / > /dev/null
 	buildah commit --quiet --rm "$ctr" localhost/debian:clones > /dev/null

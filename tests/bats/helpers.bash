@@ -122,6 +122,12 @@ is_rootless() { [ "$(id -u)" -ne 0 ]; }
 skip_if_rootless() { ! is_rootless || skip "needs root: $1"; }
 skip_unless_rootless() { is_rootless || skip "for ordinary users: $1"; }
 
+# need_debian skips what wants the Debian image; hack/bats makes it for files that have
+# this word in them.
+need_debian() {
+	[ -n "${VPOD_TEST_DEBIAN:-}" ] || skip "no Debian image: ${VPOD_TEST_DEBIAN_WHY:-hack/bats makes it}"
+}
+
 # remove_dir removes a directory that may hold files of the user's subordinate ids
 # and directories nobody may write to, as layers do.
 remove_dir() {
