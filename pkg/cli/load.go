@@ -29,7 +29,7 @@ func newLoadCommand(app *App) *cobra.Command {
 		},
 	})
 	app.lazily(cmd, func() {
-		cmd.Flags().StringVarP(&input, "input", "i", "", "Read from this `file` or directory in place of standard input")
+		cmd.Flags().StringVarP(&input, "input", "i", "", "Read from this `file`, directory or address in place of standard input")
 		cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "Show no progress")
 	})
 	return cmd

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -224,6 +226,41 @@ func TestLoadLayoutWithSeveral(t *testing.T) {
 	a.ref = ""
 	_, err = s.Load(t.Context(), writeLayout(t, a, b), nil)
 	wantErr(t, err, "has no name")
+}
+
+// What is no file is called what the user calls it, not by the file it is kept in meanwhile.
+func TestLoadFromElsewhere(t *testing.T) {
+	s := newStore(t, "vfs")
+	pullDemo(t, s, "localhost/demo:1")
+	var archive bytes.Buffer
+	if err := s.Save(t.Context(), SaveOptions{Names: []string{"demo:1"}, Writer: &archive}); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/x.tar":
+			w.Write(archive.Bytes())
+		case "/text":
+			io.WriteString(w, "no archive")
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer server.Close()
+	if names, err := s.Load(t.Context(), server.URL+"/x.tar", nil); err != nil || !slices.Equal(names, []string{"localhost/demo:1"}) {
+		t.Errorf("loaded %q, %v", names, err)
+	}
+	_, err := s.Load(t.Context(), server.URL+"/text", nil)
+	wantErr(t, err, "load "+server.URL+"/text: not an image archive")
+	_, err = s.Load(t.Context(), server.URL+"/none", nil)
+	wantErr(t, err, "404")
+	_, err = s.Load(t.Context(), "/dev/null", nil)
+	wantErr(t, err, "load /dev/null: not an image archive")
+	_, err = s.LoadReader(t.Context(), strings.NewReader("no archive"), nil)
+	wantErr(t, err, "load standard input: not an image archive")
+	server.Close()
+	_, err = s.Load(t.Context(), server.URL+"/x.tar", nil)
+	wantErr(t, err, "is the address right")
 }
 
 func TestLoadCancelled(t *testing.T) {

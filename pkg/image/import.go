@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/containers/common/libimage"
 	"github.com/containers/image/v5/pkg/compression"
@@ -115,7 +113,16 @@ func (o *ImportOptions) open(ctx context.Context, tmpdir string) (*os.File, erro
 		return spool(ctx, tmpdir, o.Stdin)
 	}
 	if u, err := url.ParseRequestURI(o.Source); err == nil && u.Scheme != "" {
-		return download(ctx, tmpdir, u)
+		body, err := download(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		f, err := spool(ctx, tmpdir, body)
+		if err != nil {
+			return nil, fmt.Errorf("fetch %s: %w", u.Redacted(), err)
+		}
+		return f, nil
 	}
 	f, err := os.Open(o.Source)
 	if err != nil {
@@ -151,38 +158,6 @@ func spool(ctx context.Context, tmpdir string, r io.Reader) (*os.File, error) {
 	if _, err := io.Copy(f, ctxReader{ctx, r}); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("read the archive: %w", err)
-	}
-	return f, nil
-}
-
-// answerTimeout is how long a server may think before it answers.
-const answerTimeout = time.Minute
-
-// download fetches an archive. libimage would take the text of an error for it,
-// and could not be interrupted.
-func download(ctx context.Context, tmpdir string, u *url.URL) (*os.File, error) {
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%s: an archive can be fetched by http or https only", u.Redacted())
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = answerTimeout
-	transport.DisableCompression = true // the archive's own compression is part of it
-	defer transport.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch %s: the server says %s", u.Redacted(), resp.Status)
-	}
-	f, err := spool(ctx, tmpdir, resp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", u.Redacted(), err)
 	}
 	return f, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -23,7 +24,16 @@ var ErrNotAnImage = errors.New("not an image archive or directory")
 // Load takes the images in an archive (Docker's or OCI's, compressed or not) or
 // a directory (OCI layout, or containers/image's dir) into the store and returns
 // their names, or "sha256:ID" for one without. progress is as in PullOptions.
+// path may also be the address (http or https) of an archive.
 func (s *Store) Load(ctx context.Context, path string, progress io.Writer) ([]string, error) {
+	if u, err := url.Parse(path); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
+		body, err := download(ctx, u)
+		if err != nil {
+			return nil, fmt.Errorf("load: %w", err)
+		}
+		defer body.Close()
+		return s.loadStream(ctx, body, u.Redacted(), progress)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
@@ -38,7 +48,7 @@ func (s *Store) Load(ctx context.Context, path string, progress io.Writer) ([]st
 			return nil, fmt.Errorf("load: %w", err)
 		}
 		defer f.Close()
-		return s.LoadReader(ctx, f, progress)
+		return s.loadStream(ctx, f, path, progress)
 	}
 	rt, err := s.openBulk(ctx)
 	if err != nil {
@@ -47,11 +57,16 @@ func (s *Store) Load(ctx context.Context, path string, progress io.Writer) ([]st
 	if info.IsDir() {
 		return s.loadDir(ctx, rt, path, progress)
 	}
-	return s.loadArchive(ctx, rt, path, progress)
+	return s.loadArchive(ctx, rt, path, path, progress)
 }
 
 // LoadReader is Load of an archive that is read from r to its end.
 func (s *Store) LoadReader(ctx context.Context, r io.Reader, progress io.Writer) ([]string, error) {
+	return s.loadStream(ctx, r, "standard input", progress)
+}
+
+// loadStream is LoadReader of what errors call source.
+func (s *Store) loadStream(ctx context.Context, r io.Reader, source string, progress io.Writer) ([]string, error) {
 	rt, err := s.openBulk(ctx)
 	if err != nil {
 		return nil, err
@@ -65,9 +80,9 @@ func (s *Store) LoadReader(ctx context.Context, r io.Reader, progress io.Writer)
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
 	if _, err := io.Copy(tmp, ctxReader{ctx, r}); err != nil {
-		return nil, fmt.Errorf("load: read the archive: %w", err)
+		return nil, fmt.Errorf("load %s: %w", source, err)
 	}
-	return s.loadArchive(ctx, rt, tmp.Name(), progress)
+	return s.loadArchive(ctx, rt, tmp.Name(), source, progress)
 }
 
 // ctxReader reads until its context ends.
@@ -84,21 +99,21 @@ func (c ctxReader) Read(p []byte) (int, error) {
 }
 
 // loadArchive loads a regular file: Docker's format when it has Docker's index,
-// which alone tells of several images; else OCI's.
-func (s *Store) loadArchive(ctx context.Context, rt *libimage.Runtime, path string, progress io.Writer) ([]string, error) {
+// which alone tells of several images; else OCI's. Errors call it source.
+func (s *Store) loadArchive(ctx context.Context, rt *libimage.Runtime, path, source string, progress io.Writer) ([]string, error) {
 	ociRef, ociErr := ociarchive.NewReference(path, "")
 	dockerRef, dockerErr := archive.NewReference(path, nil)
 	if err := errors.Join(ociErr, dockerErr); err != nil {
-		return nil, fmt.Errorf("load %s: %w", path, err)
+		return nil, fmt.Errorf("load %s: %w", source, err)
 	}
 	kind, err := archiveKind(path)
 	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", path, err)
+		return nil, fmt.Errorf("load %s: %w", source, err)
 	}
 	if kind == ociArchive {
-		return s.loadReference(ctx, rt, ociRef, path, progress)
+		return s.loadReference(ctx, rt, ociRef, source, progress)
 	}
-	return s.loadReference(ctx, rt, dockerRef, path, progress)
+	return s.loadReference(ctx, rt, dockerRef, source, progress)
 }
 
 // loadDir loads a directory.
@@ -145,13 +160,13 @@ func (s *Store) loadLayout(ctx context.Context, rt *libimage.Runtime, path strin
 	return names, nil
 }
 
-func (s *Store) loadReference(ctx context.Context, rt *libimage.Runtime, ref types.ImageReference, path string, progress io.Writer) ([]string, error) {
+func (s *Store) loadReference(ctx context.Context, rt *libimage.Runtime, ref types.ImageReference, source string, progress io.Writer) ([]string, error) {
 	names, err := rt.LoadReference(ctx, ref, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progressWriter(progress)}})
 	switch {
 	case err == nil:
 		return names, nil
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("load %s: %w", path, context.Cause(ctx))
+		return nil, fmt.Errorf("load %s: %w", source, context.Cause(ctx))
 	}
-	return nil, explain(fmt.Errorf("load %s: %w", path, plainCopyError(err)))
+	return nil, explain(fmt.Errorf("load %s: %w", source, plainCopyError(err)))
 }
