@@ -50,6 +50,11 @@ func Read(dir string) (*Bundle, error) {
 	if !filepath.IsAbs(b.Rootfs) {
 		b.Rootfs = filepath.Join(dir, b.Rootfs)
 	}
+	for i, m := range b.Config.Mounts {
+		if isBind(m) && !filepath.IsAbs(m.Source) {
+			b.Config.Mounts[i].Source = filepath.Join(dir, m.Source) // runtime-spec, config.md, "Mounts"
+		}
+	}
 	info, err := os.Stat(b.Rootfs)
 	if err != nil {
 		return nil, fmt.Errorf("bundle: root file system: %w", err)
@@ -114,6 +119,9 @@ func check(c *specs.Spec) error {
 	for _, m := range c.Mounts {
 		if !filepath.IsAbs(m.Destination) {
 			return fmt.Errorf("mount destination %q is not absolute", m.Destination)
+		}
+		if isBind(m) && m.Source == "" {
+			return fmt.Errorf("mount on %s binds nothing: source is missing", m.Destination)
 		}
 	}
 	return checkProcess(c.Process)

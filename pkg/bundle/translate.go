@@ -254,8 +254,7 @@ func (p *Plan) mounts(c, oci *specs.Spec) error {
 		if len(m.UIDMappings)+len(m.GIDMappings) > 0 || slices.Contains(m.Options, "idmap") || slices.Contains(m.Options, "ridmap") {
 			return fmt.Errorf("mount %s: a machine shows the ids of its mounts as they are; leave out the mapping", m.Destination)
 		}
-		bind := m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind")
-		if bind {
+		if isBind(m) {
 			replaced, ok := kernelOwn(m)
 			if !ok {
 				p.bind(m, oci.Mounts)
@@ -269,6 +268,10 @@ func (p *Plan) mounts(c, oci *specs.Spec) error {
 		oci.Mounts = append(oci.Mounts, m)
 	}
 	return nil
+}
+
+func isBind(m specs.Mount) bool {
+	return m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind")
 }
 
 // kernelOwn replaces a bind of something that is a kernel's own by the same of the

@@ -208,7 +208,14 @@ func TestRead(t *testing.T) {
 	if b.Rootfs != filepath.Join(dir, "rootfs") {
 		t.Errorf("root %s", b.Rootfs)
 	}
+	c := config()
+	c.Mounts[3].Source = "hosts"
+	write(c)
+	if b, err = Read(dir); err != nil || b.Config.Mounts[3].Source != filepath.Join(dir, "hosts") {
+		t.Errorf("a source relative to the bundle: %v, %v", b, err)
+	}
 	for name, change := range map[string]func(*specs.Spec){
+		"source":     func(c *specs.Spec) { c.Mounts[3].Source = "" },
 		"ociVersion": func(c *specs.Spec) { c.Version = "2.0.0" },
 		"root.path":  func(c *specs.Spec) { c.Root = nil },
 		"process":    func(c *specs.Spec) { c.Process = nil },
