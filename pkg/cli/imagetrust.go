@@ -12,7 +12,7 @@ import (
 type truster interface {
 	TrustPolicy(ctx context.Context, registry string) ([]engine.Trust, error)
 	TrustPolicyText() ([]byte, error)
-	SetTrust(setting engine.TrustSetting) error
+	SetTrust(ctx context.Context, setting engine.TrustSetting) error
 }
 
 func newImageTrustCommand(app *App) *cobra.Command {
@@ -98,13 +98,13 @@ func newTrustSetCommand(app *App) *cobra.Command {
   vpod image trust set --type signedBy --pubkeysfile release.gpg registry.example
   vpod image trust set --type reject default`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			eng, err := app.engine()
 			if err != nil {
 				return err
 			}
 			setting.Scope = args[0]
-			return eng.SetTrust(setting)
+			return eng.SetTrust(cmd.Context(), setting)
 		},
 		ValidArgsFunction: fixedWords("default"),
 	}

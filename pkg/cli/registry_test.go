@@ -87,7 +87,7 @@ func (e *fakeEngine) SyncImages(_ context.Context, source, dest string, opts eng
 	return 2, nil
 }
 
-func (e *fakeEngine) SetTrust(setting engine.TrustSetting) error {
+func (e *fakeEngine) SetTrust(_ context.Context, setting engine.TrustSetting) error {
 	e.called("trust")
 	e.options = setting
 	return nil

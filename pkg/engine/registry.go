@@ -78,7 +78,9 @@ func (e *Engine) TrustPolicy(ctx context.Context, registry string) ([]Trust, err
 func (e *Engine) TrustPolicyText() ([]byte, error) { return e.images().PolicyText() }
 
 // SetTrust changes policy.json.
-func (e *Engine) SetTrust(setting TrustSetting) error { return e.images().TrustSet(setting) }
+func (e *Engine) SetTrust(ctx context.Context, setting TrustSetting) error {
+	return e.images().TrustSet(ctx, setting)
+}
 
 // SignImage signs an image that is on a registry.
 func (e *Engine) SignImage(ctx context.Context, name string, opts SignImageOptions) error {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/containers/image/v5/signature"
 
+	"vpod/pkg/filelock"
 	"vpod/pkg/wholefile"
 )
 
@@ -274,13 +275,24 @@ func (t TrustSetting) requirements() ([]requirement, error) {
 	return out, nil
 }
 
-// TrustSet changes policy.json, which is whole at any moment.
-func (s *Store) TrustSet(t TrustSetting) error {
+// TrustSet changes policy.json, which is whole at any moment; two that change it at once
+// do so one after the other.
+func (s *Store) TrustSet(ctx context.Context, t TrustSetting) (err error) {
 	requirements, err := t.requirements()
 	if err != nil {
 		return err
 	}
 	path := s.PolicyPath()
+	defer func() {
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w; copied to ~/.config/containers it is your own", err)
+		}
+	}()
+	unlock, err := lockFile(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	raw, policy, err := readPolicy(path)
 	switch {
 	case errors.Is(err, ErrNoPolicy): // it begins with this
@@ -316,11 +328,30 @@ func (s *Store) TrustSet(t TrustSetting) error {
 	return replaceFile(path, append(changed, '\n'))
 }
 
+// lockFile keeps out others that would change a file at the same time, until unlock. The
+// file's directory is made if it is not there.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	held := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
+	for {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		lock, err := filelock.Lock(ctx, held)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another one removed it just now
+		}
+		if err != nil {
+			return nil, err
+		}
+		return func() {
+			_ = os.Remove(held) // while it is held
+			lock.Close()
+		}, nil
+	}
+}
+
 // replaceFile writes a file that others read; a link stays one.
 func replaceFile(path string, text []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
 	f, err := wholefile.Create(path, 0o644)
 	if err != nil {
 		return err

@@ -2,11 +2,13 @@ package image
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -73,7 +75,7 @@ func TestTrustSet(t *testing.T) {
 		{Scope: "r.example", Type: "accept"},
 		{Scope: "default", Type: "accept"},
 	} {
-		if err := s.TrustSet(setting); err != nil {
+		if err := s.TrustSet(t.Context(), setting); err != nil {
 			t.Fatalf("%+v: %v", setting, err)
 		}
 	}
@@ -102,16 +104,42 @@ func TestTrustSet(t *testing.T) {
 		{TrustSetting{Scope: "r.example", Type: "accept", Keys: []string{key}}, "have no meaning"},
 		{TrustSetting{Scope: "r.example", Type: "sigstoreSigned", Keys: []string{"/nonexistent"}}, "no such file"},
 	} {
-		wantErr(t, s.TrustSet(tt.setting), tt.want)
+		wantErr(t, s.TrustSet(t.Context(), tt.setting), tt.want)
 	}
 	fresh := policyStore(t, "")
 	if _, err := fresh.PolicyText(); err == nil {
 		t.Error("read a policy that is not there")
 	}
-	if err := fresh.TrustSet(TrustSetting{Scope: "x.example", Type: "reject"}); err != nil {
+	if err := fresh.TrustSet(t.Context(), TrustSetting{Scope: "x.example", Type: "reject"}); err != nil {
 		t.Errorf("the first setting: %v", err)
 	}
-	wantErr(t, policyStore(t, `{"default":[]}`).TrustSet(TrustSetting{Scope: "default", Type: "accept"}), "policy.json")
+	wantErr(t, policyStore(t, `{"default":[]}`).TrustSet(t.Context(), TrustSetting{Scope: "default", Type: "accept"}), "policy.json")
+}
+
+// No change is lost when several are made at once, and no lock is left.
+func TestTrustSetAtOnce(t *testing.T) {
+	s := policyStore(t, testPolicy)
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			if err := s.TrustSet(t.Context(), TrustSetting{Scope: fmt.Sprintf("r%d.example", i), Type: "accept"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	text, err := s.PolicyText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if !strings.Contains(string(text), fmt.Sprintf(`"r%d.example"`, i)) {
+			t.Errorf("the setting of r%d.example is lost", i)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Dir(s.PolicyPath()) + "/.*"); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
 }
 
 func TestLookasides(t *testing.T) {
