@@ -87,20 +87,19 @@ func notLive(c container.Container) bool { return !c.Record.State.Live() }
 
 // start does the work of Start under the container's operation lock.
 func (e *Engine) start(ctx context.Context, spec container.Spec, opts StartOptions) (int, error) {
-	files := e.dirs.Container(spec.ID)
-	op, err := e.reserve(ctx, files)
-	if errors.Is(err, fs.ErrNotExist) { // it is being removed, and with it its directory
-		err = &store.NotFoundError{NameOrID: spec.Name}
-	}
+	op, c, live, err := e.hold(ctx, spec)
 	if err != nil {
 		return ExitOwnFailure, err
 	}
 	defer op.Close()
-	e.opts.Timing.Mark("find the container, take its lock")
-	session, err := e.launch(ctx, spec, files, opts.Attach)
-	if errors.Is(err, errNoContainer) {
-		err = errors.Join(err, removeFiles(files)) // made again by reserve
+	if live != nil {
+		return ExitOwnFailure, errRunsAlready
 	}
+	if err := requireState(c, "start", "", container.Created, container.Exited); err != nil {
+		return ExitOwnFailure, err
+	}
+	e.opts.Timing.Mark("look at its state")
+	session, err := e.launch(ctx, c, e.dirs.Container(spec.ID), opts.Attach)
 	if err != nil {
 		return exitCodeOf(err), err
 	}
@@ -136,32 +135,46 @@ func (e *Engine) reserve(ctx context.Context, files paths.Container) (*os.File, 
 	return op, nil
 }
 
-// launch starts the monitor of a container whose operation lock is held, and
-// returns when its first process runs. The attached session, if one was asked
-// for, is open by then; the caller waits for it.
-func (e *Engine) launch(ctx context.Context, spec container.Spec, files paths.Container, streams *Streams) (*session, error) {
+// hold takes the operation lock of a container that was found, and looks at it again:
+// it may have been started, stopped or removed since. live is nil unless it runs. The
+// caller closes op. The error for one that is gone is errNoContainer.
+func (e *Engine) hold(ctx context.Context, spec container.Spec) (op *os.File, c container.Container, live *monitor.Status, err error) {
+	files := e.dirs.Container(spec.ID)
+	op, err = e.reserve(ctx, files)
+	if errors.Is(err, fs.ErrNotExist) { // it is being removed, and with it its directory
+		err = &store.NotFoundError{NameOrID: spec.Name}
+	}
+	if err != nil {
+		return nil, c, nil, err
+	}
+	e.opts.Timing.Mark("find the container, take its lock")
+	defer func() {
+		if errors.Is(err, errNoContainer) {
+			err = errors.Join(err, removeFiles(files)) // made again by reserve
+		}
+		if err != nil {
+			op.Close()
+		}
+	}()
 	db, err := e.state(ctx)
 	if err != nil {
-		return nil, err
+		return op, c, nil, err
 	}
-	c, err := db.Get(ctx, spec.ID)
-	if err != nil {
-		return nil, err
+	if c, err = db.Get(ctx, spec.ID); err != nil {
+		return op, c, nil, err
 	}
 	c, live, gone, err := e.settled(ctx, c)
-	if err != nil {
-		return nil, err
+	if err == nil && gone {
+		err = &store.NotFoundError{NameOrID: spec.Name}
 	}
-	if gone {
-		return nil, &store.NotFoundError{NameOrID: spec.Name}
-	}
-	if live != nil {
-		return nil, errRunsAlready
-	}
-	if err := requireState(c, "start", "", container.Created, container.Exited); err != nil {
-		return nil, err
-	}
-	e.opts.Timing.Mark("look at its state")
+	return op, c, live, err
+}
+
+// launch starts the monitor of a container that does not run and whose operation lock
+// is held, and returns when its first process runs. The attached session, if one was
+// asked for, is open by then; the caller waits for it.
+func (e *Engine) launch(ctx context.Context, c container.Container, files paths.Container, streams *Streams) (*session, error) {
+	spec := c.Spec
 	m, err := e.monitorFor(files)
 	if err != nil {
 		return nil, err

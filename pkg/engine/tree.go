@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"runtime"
 
 	"vpod/pkg/agentclient"
@@ -14,7 +13,6 @@ import (
 	"vpod/pkg/container"
 	"vpod/pkg/monitor"
 	"vpod/pkg/paths"
-	"vpod/pkg/store"
 	"vpod/pkg/wholefile"
 )
 
@@ -36,38 +34,16 @@ func (e *Engine) readTree(ctx context.Context, verb, nameOrID string, req agentp
 			Hint: "`podman ps --all --external` lists its layer, as vpod-" + c.Spec.ID[:12],
 		}
 	}
-	files := e.dirs.Container(c.Spec.ID)
-	op, err := e.reserve(ctx, files)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = &store.NotFoundError{NameOrID: nameOrID}
-	}
+	op, c, live, err := e.hold(ctx, c.Spec)
 	if err != nil {
 		return err
 	}
 	defer op.Close()
-	db, err := e.state(ctx)
-	if err != nil {
-		return err
-	}
-	c, err = db.Get(ctx, c.Spec.ID)
-	if errors.Is(err, errNoContainer) {
-		return errors.Join(err, removeFiles(files)) // made again by reserve
-	}
-	if err != nil {
-		return err
-	}
-	c, live, gone, err := e.settled(ctx, c)
-	if err != nil {
-		return err
-	}
-	if gone {
-		return &store.NotFoundError{NameOrID: nameOrID}
-	}
 	if live == nil {
 		if err := requireState(c, verb, "", container.Created, container.Exited); err != nil {
 			return err
 		}
-		return e.readStopped(ctx, c, files, req, use)
+		return e.readStopped(ctx, c, e.dirs.Container(c.Spec.ID), req, use)
 	}
 	if state := shownState(c, live); state != container.Running && state != container.Stopping {
 		return &container.StateError{Name: c.Spec.Name, Have: state, Verb: verb, Hint: "wait until it runs, or stop it first"}
