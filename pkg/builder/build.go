@@ -149,6 +149,9 @@ func run(cmd *cobra.Command, args []string, iopts buildahcli.BuildOptions, place
 	ctx, cancel := b.untilInterrupted(cmd.Context())
 	defer cancel()
 	b.adapt(&options, network)
+	if err := b.shareMachines(&options, files); err != nil {
+		return err
+	}
 	_, _, err = imagebuildah.BuildDockerfiles(ctx, store, options, files...)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause

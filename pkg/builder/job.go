@@ -24,6 +24,8 @@ type job struct {
 	dir   string
 	lock  *os.File
 	store cstorage.Store
+
+	keepers keepers
 }
 
 // containerMark, and a token, is in the name of a working container.
@@ -56,6 +58,7 @@ func begin(place Place, store cstorage.Store) (*job, error) {
 
 // end lets go of the build's directory.
 func (j *job) end() {
+	j.endKeepers()
 	dropContainers(j.store, j.token) // those of a step that was interrupted
 	if err := removeJob(j.dir); err != nil {
 		fmt.Fprintln(os.Stderr, "Warning:", err)

@@ -28,8 +28,9 @@ type OCIRuntime interface {
 	Kill(ctx context.Context, id string, sig int) error
 	Delete(ctx context.Context, id string, force bool) error
 	Exec(ctx context.Context, id string, o engine.OCIExecOptions) (int, error)
-	Shim(ctx context.Context, id, consoleSocket string, leash int) (int, error)
+	Shim(ctx context.Context, id string, o engine.OCIShimOptions) (int, error)
 	ExecShim(ctx context.Context, id, consoleSocket string) (int, error)
+	Keep(ctx context.Context, dir string, leash int) error
 }
 
 // ociProgram is the name under which vpod is an OCI runtime by itself.
@@ -61,6 +62,7 @@ type ociGlobals struct {
 	debug         bool
 	systemdCgroup bool
 	leash         int
+	keeper        string
 }
 
 func (g *ociGlobals) addFlags(flags *pflag.FlagSet) {
@@ -70,6 +72,7 @@ func (g *ociGlobals) addFlags(flags *pflag.FlagSet) {
 	flags.Var(newChoice(&g.logFormat, "text", "json"), "log-format", "Write them as `text or json`")
 	flags.BoolVar(&g.debug, "debug", false, "Log debugging messages, as --log-level debug")
 	flags.IntVar(&g.leash, "leash", 0, "End the container that is created when the process of this `id` ends")
+	flags.StringVar(&g.keeper, "keeper", "", "Run the container that is created in the machine of the keeper of this `directory` (used by vpod build)")
 	flags.BoolVar(&g.systemdCgroup, "systemd-cgroup", false, "The bundle names its control group as systemd does; a container's lies inside its machine")
 }
 
@@ -86,9 +89,10 @@ func newOCICommand(app *App) *cobra.Command {
 		newOCIExecCommand(app, &globals),
 		newOCIFeaturesCommand(app),
 		newOCIShimCommand(app, &globals, "shim", func(r OCIRuntime, ctx context.Context, id, console string) (int, error) {
-			return r.Shim(ctx, id, console, globals.leash)
+			return r.Shim(ctx, id, engine.OCIShimOptions{ConsoleSocket: console, Leash: globals.leash, Keeper: globals.keeper})
 		}),
 		newOCIShimCommand(app, &globals, "exec-shim", OCIRuntime.ExecShim),
+		newOCIKeepCommand(app, &globals),
 	)
 	cmd.Long = "Runs bundles of OCI's runtime specification, each in a virtual machine of its own, for engines as Podman and Buildah: the command line is runc's. Installed under the name vpod-oci it needs no `oci`."
 	globals.addFlags(cmd.PersistentFlags())
@@ -159,7 +163,7 @@ func newOCICreateCommand(app *App, g *ociGlobals) *cobra.Command {
 			if preserve != 0 {
 				return errPreserveFDs
 			}
-			opts.Leash = g.leash
+			opts.Leash, opts.Keeper = g.leash, g.keeper
 			return r.Create(ctx, args[0], opts)
 		}),
 	})
@@ -281,4 +285,16 @@ func newOCIShimCommand(app *App, g *ociGlobals, verb string, body func(OCIRuntim
 		cmd.Flags().StringVar(&consoleSocket, "console-socket", "", "Send the terminal to this `socket`")
 	})
 	return cmd
+}
+
+func newOCIKeepCommand(app *App, g *ociGlobals) *cobra.Command {
+	return &cobra.Command{
+		Use:    "keep DIRECTORY",
+		Short:  "Keep a machine for the steps of a build (used by vpod build itself)",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: ociBody(app, g, func(ctx context.Context, r OCIRuntime, args []string) error {
+			return r.Keep(ctx, args[0], g.leash)
+		}),
+	}
 }

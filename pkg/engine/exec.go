@@ -110,8 +110,20 @@ func startError(name string, err error) error {
 	return &ExitError{Code: code, Err: fmt.Errorf("container %s: %s", name, refused.Message)}
 }
 
-// carry connects the streams and waits for the end of the process.
+// carry connects the streams, waits for the end of the process and has the agent
+// forget it.
 func (x *execSession) carry(ctx context.Context, opts ExecOptions) (int, error) {
+	code, ended, err := x.follow(ctx, opts)
+	if ended {
+		// The agent keeps what is left of the process until told that nobody will ask again.
+		_ = x.agent.Forget(ctx, x.container, x.id)
+	}
+	return code, err
+}
+
+// follow connects the streams and waits for the end of the process; ended says that
+// it came.
+func (x *execSession) follow(ctx context.Context, opts ExecOptions) (code int, ended bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var outputs sync.WaitGroup
@@ -143,20 +155,18 @@ func (x *execSession) carry(ctx context.Context, opts ExecOptions) (int, error) 
 	go x.control(ctx, opts.Streams)
 	status, err := x.agent.Wait(ctx, x.container, x.id)
 	if errors.Is(context.Cause(ctx), ErrDetached) {
-		return 0, ErrDetached
+		return 0, false, ErrDetached
 	}
 	if err != nil {
 		cancel(nil)
 		outputs.Wait()
-		return ExitOwnFailure, fmt.Errorf("the container ended, or its machine was lost, while the command ran: %w", err)
+		return ExitOwnFailure, false, fmt.Errorf("the container ended, or its machine was lost, while the command ran: %w", err)
 	}
 	outputs.Wait()
-	// The agent keeps what is left of the process until told that nobody will ask again.
-	_ = x.agent.Forget(ctx, x.container, x.id)
 	if outputErr != nil && !brokenPipe(outputErr) {
-		return ExitOwnFailure, outputErr
+		return ExitOwnFailure, true, outputErr
 	}
-	return status.Code, nil
+	return status.Code, true, nil
 }
 
 // output copies one output of the process to w; a nil w discards it.

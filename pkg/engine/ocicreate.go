@@ -28,7 +28,8 @@ type OCICreateOptions struct {
 	Bundle        string
 	PIDFile       string
 	ConsoleSocket string
-	Leash         int // id of a process whose end ends the container; 0 is none
+	Leash         int    // id of a process whose end ends the container; 0 is none
+	Keeper        string // directory of a keeper, see OCIShimOptions
 }
 
 // Create makes a container from a bundle: its machine comes up, its process waits
@@ -78,7 +79,7 @@ func (r *OCIRuntime) Create(ctx context.Context, id string, o OCICreateOptions) 
 		return err
 	}
 	if shim, err = r.startShim(ctx, plan.Network.Path, nil,
-		"--leash", strconv.Itoa(o.Leash), "shim", "--console-socket", o.ConsoleSocket, id); err != nil {
+		"--leash", strconv.Itoa(o.Leash), "--keeper", o.Keeper, "shim", "--console-socket", o.ConsoleSocket, id); err != nil {
 		return err
 	}
 	rec.PID = shim.pid

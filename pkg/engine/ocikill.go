@@ -77,6 +77,9 @@ func (r *OCIRuntime) Kill(ctx context.Context, id string, sig int) error {
 	}
 	switch status {
 	case specs.StateRunning:
+		if r.dir(id).borrows() {
+			return r.killStep(ctx, rec, sig)
+		}
 		return monitorGone(id, monitor.Kill(ctx, r.dir(id).files().AttachSocket(), agentID(id), sig, true))
 	case specs.StateCreated:
 		switch unix.Signal(sig) {

@@ -26,6 +26,7 @@ import (
 	"vpod/pkg/filelock"
 	"vpod/pkg/monitor"
 	"vpod/pkg/network"
+	"vpod/pkg/paths"
 	"vpod/pkg/qemu"
 	"vpod/pkg/unixsock"
 )
@@ -34,23 +35,33 @@ import (
 // far as the host can see one. It is the machine's monitor and the client attached
 // to it in one; QEMU dies with it.
 
+// OCIShimOptions are those of a shim.
+type OCIShimOptions struct {
+	ConsoleSocket string
+	Leash         int    // id of a process whose end ends the container; 0 is none
+	Keeper        string // directory of the keeper whose machine to run in; "" is a machine of its own
+}
+
 // Shim is the body of a shim: it returns the container's exit code. Descriptor 3
 // takes the word that it is ready.
-func (r *OCIRuntime) Shim(ctx context.Context, id, consoleSocket string, leash int) (int, error) {
+func (r *OCIRuntime) Shim(ctx context.Context, id string, o OCIShimOptions) (int, error) {
 	word := os.NewFile(3, "ready")
 	unix.CloseOnExec(3)
-	s := &shimRun{runtime: r, id: id, dir: r.dir(id)}
-	err := s.mindLeash(leash)
+	s := &shimRun{runtime: r, id: id, dir: r.dir(id), keeper: openKeeper(o.Keeper)}
+	err := s.mindLeash(o.Leash)
 	var streams monitor.Streams
 	if err == nil {
-		streams, err = s.prepare(ctx, consoleSocket)
+		streams, err = s.prepare(ctx, o.ConsoleSocket)
 	}
-	if err == nil {
+	if err == nil && s.loan == nil {
 		err = s.begin(ctx)
 	}
 	tell(word, err)
 	if err != nil {
 		return ExitOwnFailure, err
+	}
+	if s.loan != nil {
+		return s.runStep(ctx, streams)
 	}
 	return s.run(ctx, streams)
 }
@@ -58,27 +69,13 @@ func (r *OCIRuntime) Shim(ctx context.Context, id, consoleSocket string, leash i
 // mindLeash ends this process, and the machine with it, when another one ends: a
 // caller that is killed leaves nothing.
 func (s *shimRun) mindLeash(pid int) error {
-	if pid == 0 {
-		return nil
-	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return fmt.Errorf("watch process %d: %w", pid, err)
-	}
-	go func() {
-		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		for {
-			if _, err := unix.Poll(poll, -1); !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
+	return onEnd(pid, func() {
 		// The tree is unmounted first: what is below it is the caller's.
 		if unix.Unmount(s.dir.tree(), unix.MNT_DETACH) == nil {
 			_ = s.runtime.remove(s.id) // there is nobody to tell
 		}
 		os.Exit(lostMonitorExit)
-	}()
-	return nil
+	})
 }
 
 // tell answers startShim.
@@ -100,14 +97,19 @@ type shimRun struct {
 	runtime *OCIRuntime
 	id      string
 	dir     ociDir
+	keeper  keeperDir // "" is none
+	loan    *loan     // of the keeper's machine; nil with a machine of its own
 
 	report  *bufio.Reader
 	conn    net.Conn // the report's other direction
 	ended   chan struct{}
 	control *net.UnixListener
+	lock    *os.File // liveness lock, with a loan
 
-	once   sync.Once
-	result chan monitor.Report // how the start went; holds one
+	once    sync.Once
+	answers sync.WaitGroup
+	start   func() monitor.Report // starts the process; called once
+	result  chan monitor.Report   // how the start went; holds one
 }
 
 // prepare composes the root, opens the terminal and writes the monitor's orders.
@@ -134,6 +136,11 @@ func (s *shimRun) prepare(ctx context.Context, consoleSocket string) (monitor.St
 	}
 	if err := lookCommand(s.dir.tree(), asked); err != nil {
 		return streams, err
+	}
+	if s.keeper != "" && len(shares) == 0 && !asked.Process.OCI.Terminal {
+		if s.loan, err = s.borrow(ctx, asked); err != nil || s.loan != nil {
+			return streams, err
+		}
 	}
 	orders, err := s.runtime.ociOrders(ctx, s.id, s.dir, asked, shares)
 	if err != nil {
@@ -175,6 +182,12 @@ func lookCommand(tree string, asked *bundle.Plan) error {
 
 // ociOrders plans the machine of a bundle.
 func (r *OCIRuntime) ociOrders(ctx context.Context, id string, dir ociDir, asked *bundle.Plan, shares []bundle.Share) (*monitor.Launch, error) {
+	return r.orderMachine(ctx, id, dir.files(), dir.tree(), asked, shares)
+}
+
+// orderMachine plans a machine with its files in the given places that has tree as
+// its share.
+func (r *OCIRuntime) orderMachine(ctx context.Context, id string, files paths.Container, tree string, asked *bundle.Plan, shares []bundle.Share) (*monitor.Launch, error) {
 	spec := container.Spec{
 		ID: agentID(id), Name: shortOCIName(id), Hostname: asked.Guest.OCI.Hostname,
 		Machine:    container.Machine{MemoryBytes: asked.MemoryBytes, CPUs: asked.CPUs},
@@ -187,11 +200,11 @@ func (r *OCIRuntime) ociOrders(ctx context.Context, id string, dir ociDir, asked
 	if err := resolveMachine(&spec); err != nil {
 		return nil, err
 	}
-	host := hostFacts{Files: dir.files(), HostCPUs: runtime.NumCPU(), BootTimeout: config.BootTimeout, ShareDir: dir.tree()}
+	host := hostFacts{Files: files, HostCPUs: runtime.NumCPU(), BootTimeout: config.BootTimeout, ShareDir: tree}
 	if err := r.eng.machineFacts(ctx, spec, &host); err != nil {
 		return nil, err
 	}
-	files, err := r.ociNetwork(&spec, &host, asked.Network, asked.ResolvConf())
+	own, err := r.ociNetwork(&spec, &host, asked.Network, asked.ResolvConf())
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +220,7 @@ func (r *OCIRuntime) ociOrders(ctx context.Context, id string, dir ociDir, asked
 			return nil, err
 		}
 	}
-	asked.Guest.Files = append(asked.Guest.Files, files...)
+	asked.Guest.Files = append(asked.Guest.Files, own...)
 	l.Containers[0].Guest, l.Containers[0].Process = asked.Guest, asked.Process
 	l.ReleaseCommand, l.ReleaseAlways = nil, false
 	return l, r.eng.chooseTemplate(ctx, spec, host, l)
@@ -289,6 +302,12 @@ func (s *shimRun) begin(ctx context.Context) error {
 	}
 	s.report = bufio.NewReaderSize(s.conn, maxReportLine)
 	s.result = make(chan monitor.Report, 1)
+	s.start = func() monitor.Report {
+		if _, err := io.WriteString(s.conn, monitor.GoLine); err != nil {
+			return monitor.Report{Event: monitor.ReportFailed, Error: err.Error(), ExitCode: ExitOwnFailure}
+		}
+		return <-s.result
+	}
 	s.ended = make(chan struct{})
 	go func() {
 		defer close(s.ended)
@@ -349,19 +368,13 @@ func (s *shimRun) serve() {
 		if err != nil {
 			return
 		}
-		go func() {
+		s.answers.Go(func() {
 			defer conn.Close()
 			rep := monitor.Report{Event: monitor.ReportFailed, Error: "it was started before", ExitCode: ExitOwnFailure}
-			s.once.Do(func() {
-				if _, err := io.WriteString(s.conn, monitor.GoLine); err != nil {
-					rep.Error = err.Error()
-					return
-				}
-				rep = <-s.result
-			})
+			s.once.Do(func() { rep = s.start() })
 			_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
 			_ = json.NewEncoder(conn).Encode(rep) // who asked may be gone
-		}()
+		})
 	}
 }
 

@@ -44,8 +44,12 @@ func (r *reporter) send(rep Report) error {
 	return nil
 }
 
-// notice tells the user something; nobody may be there to read it.
+// notice tells the user something; nobody may be there to read it. A machine that is
+// lent has no reporter.
 func (r *reporter) notice(text string) {
+	if r == nil {
+		return
+	}
 	_ = r.send(Report{Event: ReportNotice, Error: text})
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -79,6 +80,8 @@ func check(r agentproto.Rootfs) error {
 		return errors.New("root file system: both a share and disks are given")
 	case r.Share != "" && r.ShareKind != device.Virtiofs && r.ShareKind != device.NineP:
 		return fmt.Errorf("root file system: unknown kind of share %q", r.ShareKind)
+	case r.ShareDir != "" && (r.Share == "" || r.ShareDir == "." || r.ShareDir == ".." || filepath.Base(r.ShareDir) != r.ShareDir):
+		return fmt.Errorf("root file system: %.80q is no name of a directory of a share", r.ShareDir)
 	case r.Share == "" && r.LowerDisk == "":
 		return errors.New("root file system: neither a disk nor a share is given")
 	case r.Share == "" && r.ScratchDisk == "" && !r.ReadOnly:
@@ -100,17 +103,35 @@ func (r *Root) mount(source, target, fstype string, flags uintptr, data string) 
 	return nil
 }
 
-// mountShare mounts a shared tree as the root. It is written to directly.
+// mountShare mounts a shared tree, or a directory of it, as the root. It is written
+// to directly.
 func (r *Root) mountShare(ctx context.Context, fs agentproto.Rootfs) error {
 	if err := device.FindShare(ctx, fs.ShareKind, fs.Share); err != nil {
 		return err
 	}
+	data := ""
 	if fs.ShareKind == device.NineP {
 		// cache=mmap: nothing else changes the tree while the machine runs, but
 		// only what mmap needs is cached, so that a volume below stays coherent.
-		return r.mount(fs.Share, r.Dir, "9p", 0, "version=9p2000.L,trans=virtio,msize=512000,cache=mmap,access=client,posixacl")
+		data = "version=9p2000.L,trans=virtio,msize=512000,cache=mmap,access=client,posixacl"
 	}
-	return r.mount(fs.Share, r.Dir, "virtiofs", 0, "")
+	if fs.ShareDir == "" {
+		return r.mount(fs.Share, r.Dir, fs.ShareKind, 0, data)
+	}
+	whole := filepath.Join(filepath.Dir(r.Dir), "share")
+	if err := r.mount(fs.Share, whole, fs.ShareKind, 0, data); err != nil {
+		return err
+	}
+	if err := r.mount(filepath.Join(whole, fs.ShareDir), r.Dir, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	// The container's mounts begin as a copy of these: the rest of the share is not
+	// to be among them.
+	if err := unix.Unmount(whole, 0); err != nil {
+		return fmt.Errorf("unmount %s: %w", whole, err)
+	}
+	r.mounted = slices.DeleteFunc(r.mounted, func(dir string) bool { return dir == whole })
+	return nil
 }
 
 func (r *Root) mountScratch(d device.Disk, dir string, volatile bool) error {

@@ -20,6 +20,10 @@ func TestCheck(t *testing.T) {
 		{"nothing", agentproto.Rootfs{}, false},
 		{"no scratch disk", agentproto.Rootfs{LowerDisk: "a"}, false},
 		{"both", agentproto.Rootfs{Share: "a", ShareKind: "9p", LowerDisk: "b"}, false},
+		{"directory of a share", agentproto.Rootfs{Share: "a", ShareKind: "9p", ShareDir: "b"}, true},
+		{"directory of a disk", agentproto.Rootfs{LowerDisk: "a", ReadOnly: true, ShareDir: "b"}, false},
+		{"directory above", agentproto.Rootfs{Share: "a", ShareKind: "9p", ShareDir: ".."}, false},
+		{"directory below", agentproto.Rootfs{Share: "a", ShareKind: "9p", ShareDir: "b/c"}, false},
 		{"unknown share", agentproto.Rootfs{Share: "a", ShareKind: "nfs"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
