@@ -30,6 +30,16 @@ func TestGuestIsToldTheTime(t *testing.T) {
 				return nil
 			}
 		}, saved, began.Add(-3 * time.Second)},
+		{"from a template, resumed at some time or other", func(h *harness) {
+			h.giveTemplate()
+			h.launch.Template.Hello.ClockNanos = saved
+			h.agent.ClockNanos = func() int64 { return 5_000_000_000 }
+			h.boot = func(_ int, m *fakeMachine) error {
+				m.resumed, m.resumedWithin = began.Add(-3*time.Second), time.Second
+				go m.agent.Continue(m.guest)
+				return nil
+			}
+		}, 5_000_000_000, time.Time{}},
 		{"from a template without a clock", func(h *harness) {
 			h.giveTemplate()
 			h.boot = func(_ int, m *fakeMachine) error {

@@ -32,15 +32,16 @@ const testID = "1111111111111111111111111111111111111111111111111111111111111111
 
 // fakeMachine is a machine whose agent is in this process.
 type fakeMachine struct {
-	agent   *agenttest.Agent
-	channel net.Conn
-	guest   net.Conn
-	console *io.PipeReader
-	printer *io.PipeWriter
-	ready   error
-	noQuit  bool // ignores Quit
-	resumed time.Time
-	stuck   error // of Pause and Continue
+	agent         *agenttest.Agent
+	channel       net.Conn
+	guest         net.Conn
+	console       *io.PipeReader
+	printer       *io.PipeWriter
+	ready         error
+	noQuit        bool // ignores Quit
+	resumed       time.Time
+	resumedWithin time.Duration
+	stuck         error // of Pause and Continue
 
 	paused atomic.Bool
 	once   sync.Once
@@ -51,10 +52,12 @@ type fakeMachine struct {
 func (m *fakeMachine) Channel() net.Conn           { return m.channel }
 func (m *fakeMachine) Console() io.Reader          { return m.console }
 func (m *fakeMachine) Ready(context.Context) error { return m.ready }
-func (m *fakeMachine) Resumed() time.Time          { return m.resumed }
 func (m *fakeMachine) PID() int                    { return 4242 }
 func (m *fakeMachine) Done() <-chan struct{}       { return m.done }
 func (m *fakeMachine) End() machineEnd             { return m.end }
+func (m *fakeMachine) Resumed() (time.Time, time.Duration) {
+	return m.resumed, m.resumedWithin
+}
 func (m *fakeMachine) Usage() []timing.Usage {
 	return []timing.Usage{{Process: timing.QEMU, UserNanos: 7e6}}
 }
@@ -203,8 +206,11 @@ func (h *harness) start() {
 	})
 }
 
-func (h *harness) startMachine(_ context.Context, _ *Launch, _ *timing.Recorder, _ *slog.Logger) (machine, error) {
+func (h *harness) startMachine(_ context.Context, l *Launch, _ *timing.Recorder, _ *slog.Logger) (machine, error) {
 	m := newFakeMachine(h.t, h.agent)
+	if l.Template != nil {
+		m.resumed = time.Now()
+	}
 	n := len(h.starts)
 	if h.boot != nil {
 		if err := h.boot(n, m); err != nil {

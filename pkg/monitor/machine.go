@@ -20,9 +20,9 @@ type machine interface {
 	Console() io.Reader
 	// Ready waits until the machine's helpers serve; it says why when one does not.
 	Ready(ctx context.Context) error
-	// Resumed is when a restored machine began to run, once it is ready; zero for one
-	// that booted.
-	Resumed() time.Time
+	// Resumed is when a restored machine began to run, once it is ready: at, or later
+	// by no more than within. It is zero for one that booted.
+	Resumed() (at time.Time, within time.Duration)
 	// PID is the process's id.
 	PID() int
 	// Pause stops the machine's processors; Continue lets them go on. Either does

@@ -28,20 +28,21 @@ const maxLastWords = 2000
 
 // qemuMachine is a machine run by QEMU.
 type qemuMachine struct {
-	process  *sidecar.Process
-	qmp      *qmp.Monitor
-	greeted  chan struct{} // closed when commands may be sent, or never will
-	channel  *net.UnixConn
-	console  *net.UnixConn
-	spawner  *sidecar.Spawner
-	passt    *sidecar.Passt // nil without
-	helpers  []*sidecar.Process
-	log      *slog.Logger
-	record   *timing.Recorder
-	watching chan struct{} // closed when no more events come
-	restored chan error    // takes how loading a saved state went; nil when the machine boots
-	resumed  time.Time     // when it began to run then; set before restored takes anything
-	done     chan struct{}
+	process       *sidecar.Process
+	qmp           *qmp.Monitor
+	greeted       chan struct{} // closed when commands may be sent, or never will
+	channel       *net.UnixConn
+	console       *net.UnixConn
+	spawner       *sidecar.Spawner
+	passt         *sidecar.Passt // nil without
+	helpers       []*sidecar.Process
+	log           *slog.Logger
+	record        *timing.Recorder
+	watching      chan struct{} // closed when no more events come
+	restored      chan error    // takes how loading a saved state went; nil when the machine boots
+	resumed       time.Time     // when it began to run then; set before restored takes anything
+	resumedWithin time.Duration // or later by so much
+	done          chan struct{}
 
 	mu       sync.Mutex
 	asked    bool   // for its end

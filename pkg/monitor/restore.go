@@ -83,17 +83,19 @@ func (m *qemuMachine) restore(ctx context.Context, stateFD int, events *qmp.Watc
 	if err := m.qmp.Cont(ctx); err != nil {
 		return fmt.Errorf("let the restored machine run: %w", err)
 	}
+	runs := time.Now()
 	at, err := awaitEvent[qmp.Resume](ctx, events)
 	if err != nil {
 		return fmt.Errorf("let the restored machine run: %w", err)
 	}
-	m.resumed = at
+	// The event comes before the guest's clock goes on, the reply after it.
+	m.resumed, m.resumedWithin = at, max(runs.Sub(at), 0)
 	m.record.Mark("let the machine run")
 	return nil
 }
 
 // Resumed implements machine.
-func (m *qemuMachine) Resumed() time.Time { return m.resumed }
+func (m *qemuMachine) Resumed() (time.Time, time.Duration) { return m.resumed, m.resumedWithin }
 
 // awaitEvent waits for an event of one kind and returns when QEMU says it was.
 func awaitEvent[T any](ctx context.Context, events *qmp.Watch) (time.Time, error) {

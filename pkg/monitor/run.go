@@ -329,7 +329,7 @@ func (s *supervisor) current() *run {
 // agentMachine is what the guest is told of itself at this start.
 func (s *supervisor) agentMachine(r *run) (*agentproto.Machine, error) {
 	m := s.launch.Guest
-	m.TimeUnixNano, m.ClockNanos = r.guestTime()
+	m.TimeUnixNano, m.ClockNanos = r.clock.Time()
 	entropy, err := freshEntropy()
 	m.Entropy = entropy
 	return &m, err
