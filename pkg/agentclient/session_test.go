@@ -113,7 +113,7 @@ func TestClockTime(t *testing.T) {
 		{"not told by the guest", agentclient.Clock{Host: ago.Host}, 0, 0},
 	} {
 		unixNano, guest := tt.clock.Time()
-		if age := time.Since(time.Unix(0, unixNano)); (age - tt.age).Abs() > time.Minute || guest != tt.guest {
+		if age := time.Since(time.Unix(0, unixNano)); (age-tt.age).Abs() > time.Minute || guest != tt.guest {
 			t.Errorf("%s: the guest's clock was %d %s ago, want %d %s ago", tt.name, guest, age, tt.guest, tt.age)
 		}
 	}
