@@ -25,9 +25,6 @@ type waitFlags struct {
 	conditions []string
 }
 
-// waitConditions are the states a container can be waited for.
-var waitConditions = []string{"created", "starting", "running", "paused", "restarting", "stopping", "stopped", "exited", "removing"}
-
 func (f *waitFlags) addFlags(flags *pflag.FlagSet) {
 	f.selectionFlags.addFlags(flags, "Wait for", selectLatest)
 	flags.BoolVar(&f.ignore, "ignore", false, "Pass over containers that do not exist")
@@ -50,7 +47,7 @@ func newWaitCommand(app *App) *cobra.Command {
 	}
 	app.lazily(cmd, func() {
 		opts.addFlags(cmd.Flags())
-		completeFlag(cmd, "condition", fixedWords(waitConditions...))
+		completeFlag(cmd, "condition", fixedWords(engine.WaitConditions()...))
 		completeFlag(cmd, "interval", noWords)
 	})
 	return cmd
@@ -66,8 +63,8 @@ func (f *waitFlags) options() (engine.WaitOptions, error) {
 		return engine.WaitOptions{}, fmt.Errorf("--interval %q: give a time as 500ms or 2s", f.interval)
 	}
 	for _, c := range f.conditions {
-		if !slices.Contains(waitConditions, c) {
-			return engine.WaitOptions{}, fmt.Errorf("--condition %q: the states are %s", c, strings.Join(waitConditions, ", "))
+		if known := engine.WaitConditions(); !slices.Contains(known, c) {
+			return engine.WaitOptions{}, fmt.Errorf("--condition %q: the states are %s", c, strings.Join(known, ", "))
 		}
 	}
 	return engine.WaitOptions{Interval: interval, Conditions: f.conditions, Ignore: f.ignore}, nil

@@ -22,8 +22,8 @@ const defaultWaitInterval = 250 * time.Millisecond
 func (e *Engine) Wait(ctx context.Context, sel Selection, opts WaitOptions) ([]int, []Result) {
 	sel.Ignore = sel.Ignore || opts.Ignore
 	for _, cond := range opts.Conditions {
-		if !slices.Contains(waitConditions, cond) {
-			return nil, []Result{{Err: fmt.Errorf("unknown condition %q: the conditions are %v", cond, waitConditions)}}
+		if !slices.Contains(WaitConditions(), cond) {
+			return nil, []Result{{Err: fmt.Errorf("unknown condition %q: the conditions are %v", cond, WaitConditions())}}
 		}
 	}
 	list, err := e.choose(ctx, sel, nil)
@@ -47,8 +47,10 @@ func (e *Engine) Wait(ctx context.Context, sel Selection, opts WaitOptions) ([]i
 	return codes, results
 }
 
-// waitConditions are the words --condition takes.
-var waitConditions = []string{"created", "exited", paused, "removing", "running", "starting", restarting, "stopped", "stopping"}
+// WaitConditions are the states a container can be waited for.
+func WaitConditions() []string {
+	return []string{"created", "starting", "running", paused, restarting, "stopping", "stopped", "exited", "removing"}
+}
 
 // ends reports whether a condition is that the container has ended.
 func ends(condition string) bool { return condition == "stopped" || condition == "exited" }
