@@ -193,3 +193,63 @@ teardown() {
 	assert "$output" =~ "Cache pulled from remote"
 	assert "$output" !~ "-vpod"
 }
+
+# The guest's kernel chooses the id when it is first asked.
+BOOT=/proc/sys/kernel/random/boot_id
+
+@test "vpod build: one machine serves the steps of a stage, and of no other" {
+	context <<-EOF
+		FROM $IMAGE AS one
+		RUN cat $BOOT > /1
+		RUN --network=none cat $BOOT > /none; ! ip link show eth0
+		RUN cat $BOOT > /2; ip link show eth0
+		RUN cat $BOOT > /3
+		RUN echo STEP 1/7: FROM nothing; sleep 1; echo survived > /4
+		FROM $IMAGE
+		RUN cat $BOOT > /1
+		COPY --from=one /1 /2 /3 /none /4 /one/
+	EOF
+	for more in --layers=true --layers=false "--quiet --layers"; do
+		run_vpod build --no-cache $more -t localhost/built "$C"
+		run_vpod run --rm localhost/built sh -c 'cd /one; cat 4; cmp 2 3 && echo same; cmp -s none 2 || echo different; cmp -s 3 /1 || echo another'
+		[ "$more" = "--quiet --layers" ] || assert "$output" = $'survived\nsame\ndifferent\nanother' "with $more"
+		[ "$more" != "--quiet --layers" ] || assert "$output" =~ different.another "with $more"
+	done
+	printf 'FROM %s\nRUN cat %s > /1\nRUN cat %s > /2\n' $IMAGE $BOOT $BOOT | context
+	run_vpod build --no-cache --quiet -t localhost/built "$C"
+	run_vpod run --rm localhost/built cmp /1 /2
+	run_vpod build --no-cache --jobs 2 -t localhost/built "$C"
+	run_vpod 1 run --rm localhost/built cmp -s /1 /2
+}
+
+@test "vpod build: a step leaves nothing to the next but its tree" {
+	mkdir -p "$T/left"
+	echo hush > "$T/secret"
+	context <<-EOF
+		FROM $IMAGE
+		RUN --mount=type=secret,id=s --mount=type=tmpfs,target=/gone \\
+			cat /run/secrets/s > /gone/s; touch /dev/shm/x /gone/x; \\
+			(trap '' TERM HUP; while :; do echo >> /v/ticks; sleep 0.1; done) & sleep 0.5; hostname elsewhere; true
+		RUN cp /v/ticks /before; sleep 1; cmp /v/ticks /before; \\
+			! ls /run/secrets/s && ! ls /gone/* && ! ls /dev/shm/* && test "\$(ls -d /proc/[0-9]* | wc -l)" -lt 5
+	EOF
+	run_vpod build --no-cache -v "$T/left:/v" --secret "id=s,src=$T/secret" -t localhost/built "$C"
+	run_vpod run --rm localhost/built test -s /before
+}
+
+@test "vpod build: a step loses its machine" {
+	printf 'FROM %s\nRUN echo first > /a\nRUN echo begun; sleep 1000\n' $IMAGE | context
+	start_vpod build --no-cache "$C"
+	for _ in $(seq 300); do
+		! grep -q ^begun "$T/started.out" || break
+		sleep 0.1
+	done
+	pkill -KILL -u "$(id -u)" -f "qemu.*$T/r/vpod/builds"
+	ended 125
+	assert "$(cat "$T/started.err")" =~ "machine was lost"
+	assert "$(buildah containers --quiet)" = ""
+	# A machine that is gone between steps is replaced.
+	printf 'FROM %s\nRUN echo first > /a\nRUN --mount=type=bind,target=/c sleep 1; cat /a\n' $IMAGE | context
+	run_vpod build --no-cache "$C"
+	assert "$output" =~ first
+}
