@@ -67,7 +67,7 @@ func (app *App) importImage(ctx context.Context, f importFlags, args []string) e
 		return err
 	}
 	opts := engine.ImportOptions{
-		Source: args[0], Stdin: app.Stdin,
+		Source: args[0], Stdin: app.input(ctx),
 		Changes: f.changes, Message: f.message,
 		OS: f.os, Arch: f.arch, Variant: f.variant,
 	}

@@ -47,7 +47,7 @@ func (app *App) load(ctx context.Context, input string, quiet bool) error {
 	if !quiet {
 		progress = app.Stderr
 	}
-	names, err := eng.Load(ctx, input, app.Stdin, progress)
+	names, err := eng.Load(ctx, input, app.input(ctx), progress)
 	for _, name := range names {
 		fmt.Fprintln(app.Stdout, "Loaded image:", name)
 	}

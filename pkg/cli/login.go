@@ -91,7 +91,7 @@ func (app *App) login(ctx context.Context, f *loginFlags, args []string) error {
 	}
 	opts := engine.LoginOptions{
 		AuthFile: f.file, DockerAuthFile: f.docker, CertDir: f.certDir, Username: f.username, Password: f.password,
-		PasswordStdin: f.passwordStdin, GetLogin: f.getLogin, Verbose: f.verbose, Stdin: app.Stdin, Stdout: app.Stdout,
+		PasswordStdin: f.passwordStdin, GetLogin: f.getLogin, Verbose: f.verbose, Stdin: app.input(ctx), Stdout: app.Stdout,
 	}
 	if f.changed("tls-verify") {
 		opts.TLSVerify = &f.tlsVerify
@@ -106,7 +106,11 @@ func (app *App) login(ctx context.Context, f *loginFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return eng.Login(ctx, opts)
+	err = eng.Login(ctx, opts)
+	if ctx.Err() != nil && app.Terminal.IsTerminal(0) {
+		fmt.Fprintln(app.Stderr) // after the question
+	}
+	return err
 }
 
 type logoutFlags struct {

@@ -15,10 +15,14 @@ import (
 
 // confirm asks before something is lost for good. Without an answer it is an
 // error: a script says --force.
-func (app *App) confirm(warning string) (bool, error) {
+func (app *App) confirm(ctx context.Context, warning string) (bool, error) {
 	fmt.Fprintf(app.Stderr, "WARNING! %s\nAre you sure you want to continue? [y/N] ", warning)
-	answer, err := bufio.NewReader(app.Stdin).ReadString('\n')
-	if err != nil && answer == "" {
+	answer, err := bufio.NewReader(app.input(ctx)).ReadString('\n')
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(app.Stderr)
+		return false, context.Cause(ctx)
+	case err != nil && answer == "":
 		fmt.Fprintln(app.Stderr)
 		return false, withHint(errors.New("nobody answered"), "give --force to go on without being asked")
 	}
@@ -57,7 +61,7 @@ func newContainerPruneCommand(app *App) *cobra.Command {
 
 func (app *App) pruneContainers(ctx context.Context, f pruneFlags) error {
 	if !f.force {
-		if yes, err := app.confirm("This will remove all containers that do not run."); err != nil || !yes {
+		if yes, err := app.confirm(ctx, "This will remove all containers that do not run."); err != nil || !yes {
 			return err
 		}
 	}
@@ -132,7 +136,7 @@ func (app *App) pruneImages(ctx context.Context, f imagePruneFlags) error {
 		what = "images that no container uses"
 	}
 	if !f.force {
-		if yes, err := app.confirm("This will remove all " + what + "."); err != nil || !yes {
+		if yes, err := app.confirm(ctx, "This will remove all "+what+"."); err != nil || !yes {
 			return err
 		}
 	}

@@ -64,7 +64,7 @@ func pruneWarning(f imagePruneFlags) string {
 
 func (app *App) pruneSystem(ctx context.Context, f imagePruneFlags) error {
 	if !f.force {
-		if yes, err := app.confirm(pruneWarning(f)); err != nil || !yes {
+		if yes, err := app.confirm(ctx, pruneWarning(f)); err != nil || !yes {
 			return err
 		}
 	}

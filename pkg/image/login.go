@@ -47,6 +47,8 @@ func (s *Store) Login(ctx context.Context, opts LoginOptions) error {
 	}, opts.registry())
 	var refused auth.ErrNewCredentialsInvalid
 	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
 	case errors.As(err, &refused): // the text says it all
 		return asKind(ErrLogin, err)
 	case errors.Is(err, syscall.ENOTTY), errors.Is(err, io.EOF):
