@@ -49,8 +49,6 @@ type Config struct {
 
 	LogDriver       string
 	LogMaxSizeBytes int64 // 0 is no limit
-
-	c *config.Config
 }
 
 // Load reads containers.conf from its usual places.
@@ -82,7 +80,6 @@ func Load() (*Config, error) {
 		BaseHostsFile:      c.Containers.BaseHostsFile,
 		LogDriver:          LogDriver,
 		LogMaxSizeBytes:    max(c.Containers.LogSizeMax, 0),
-		c:                  c,
 	}
 	if s := c.ShmSize(); s != "" {
 		n, err := units.RAMInBytes(s)
@@ -96,12 +93,6 @@ func Load() (*Config, error) {
 		out.LogDriver = d
 	}
 	return out, nil
-}
-
-// FindHelper looks for a helper binary in containers.conf's helper directories
-// and then in PATH.
-func (c *Config) FindHelper(name string) (string, error) {
-	return c.c.FindHelperBinary(name, true)
 }
 
 // MaskedPaths are hidden from every container that is not privileged, the

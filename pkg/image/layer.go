@@ -152,20 +152,3 @@ func (s *Store) Layers(ctx context.Context) ([]Layer, error) {
 	}
 	return layers, nil
 }
-
-// LayerUsage is what has been written to a layer, in bytes.
-func (s *Store) LayerUsage(ctx context.Context, id string) (int64, error) {
-	var size int64
-	err := s.use(ctx, func(*libimage.Runtime) error {
-		c, err := s.store.Container(id)
-		if err != nil {
-			return err
-		}
-		size, err = s.store.DiffSize("", c.LayerID)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("size of the writable layer of %s: %w", shortID(id), err)
-	}
-	return size, nil
-}

@@ -133,9 +133,6 @@ func TestLayer(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(path, "written"), make([]byte, 100000), 0o600); err != nil {
 				t.Error(err)
 			}
-			if used, err := s.LayerUsage(t.Context(), id); err != nil || used < 100000 {
-				t.Errorf("LayerUsage = %d, %v", used, err)
-			}
 			// The monitor was killed: the count is left. Starting again must not
 			// mount it twice.
 			again, err := s.MountLayer(t.Context(), id)

@@ -13,14 +13,8 @@ import (
 // KVMDevice is the host's device node.
 const KVMDevice = "/dev/kvm"
 
-// ProbeKey names everything the answer to "does KVM work here?" depends on. Callers keep the answer under it.
-type ProbeKey struct {
-	BootID string `json:"bootID"` // of the host, /proc/sys/kernel/random/boot_id
-	QEMU   string `json:"qemu"`   // Version.Build
-	Kernel string `json:"kernel"` // HashFile of the guest's kernel
-}
-
-// ProbeResult is that answer.
+// ProbeResult is the answer to "does KVM work here?". It depends on the host's boot, the build of QEMU and the guest's
+// kernel; callers keep it as long as these stay the same.
 type ProbeResult struct {
 	Works  bool          `json:"works"`
 	Reason string        `json:"reason,omitempty"` // why not, for people

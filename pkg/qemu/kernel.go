@@ -56,20 +56,6 @@ func PrepareKernel(path string, cache func(sha256 string) string) (string, error
 	return unpacked, nil
 }
 
-// HashFile is the SHA-256 of a file in hex, for cache keys.
-func HashFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum, err := hashReader(f)
-	if err != nil {
-		return "", fmt.Errorf("hash %s: %w", path, err)
-	}
-	return sum, nil
-}
-
 func hashReader(r io.Reader) (string, error) {
 	h := sha256.New()
 	if _, err := io.Copy(h, r); err != nil {
