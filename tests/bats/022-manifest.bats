@@ -19,7 +19,7 @@ setup_file() {
 	id=$output
 	run_vpod manifest exists mylist
 	run_vpod 125 manifest create mylist
-	assert "$stderr" =~ "in use"
+	assert "$stderr" =~ "in use".*--amend
 	run_vpod manifest create --amend mylist
 	assert "$output" = "$id"
 	run_vpod manifest add mylist containers-storage:localhost/native:1
@@ -140,5 +140,9 @@ platforms() {
 	run_vpod 1 manifest rm nosuch
 	run_vpod 125 manifest add nosuch $IMAGE
 	run_vpod 125 manifest inspect "$REGISTRY/none:1"
-	run_vpod 125 manifest annotate nosuch x
+	assert "$stderr" =~ "manifest unknown"
+	run_vpod 125 manifest annotate --arch arm64 nosuch x
+	assert "$stderr" =~ "nosuch: image not known"
+	run_vpod 125 manifest add --cert-dir "$T/nosuch" nosuch $IMAGE
+	assert "$stderr" =~ "--cert-dir: .*no such file"
 }

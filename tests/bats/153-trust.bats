@@ -99,7 +99,9 @@ denied() {
 @test "run and image copy obey the policy, too; --remove-signatures" {
 	run_vpod push --quiet --remove-signatures --sign-by release@example.com $IMAGE "$REGISTRY/test/run:1"
 	with_policy "$(gpg_policy other)" run_vpod 125 run --rm --network none --pull always "$REGISTRY/test/run:1" true
+	assert "$stderr" =~ "policy.json"
 	with_policy "$(gpg_policy other)" run_vpod 125 image copy "docker://$REGISTRY/test/run:1" "dir:$T/x"
+	assert "$stderr" =~ "policy.json"
 	with_policy "$(gpg_policy release)" run_vpod run --rm --network none --pull always "$REGISTRY/test/run:1" cat /etc/motd
 	assert "$output" = "vpod demo image"
 	run_vpod image copy --quiet "docker://$REGISTRY/test/run:1" "dir:$T/signed"
@@ -138,5 +140,6 @@ denied() {
 	run_vpod pull --quiet "$REGISTRY/test/set-other:1"
 	run_vpod image trust set --type reject default
 	run_vpod 125 image copy "docker-archive:$VPOD_TEST_IMAGE" "dir:$T/y"
+	assert "$stderr" =~ "rejected by policy"
 	cp "$T/conf/policy.kept" "$HOME/.config/containers/policy.json"
 }

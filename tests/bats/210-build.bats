@@ -141,7 +141,7 @@ teardown() {
 			pgrep -u "$(id -u)" -f "$T/r.*exec-shim|oci --root $T/r" > /dev/null || break
 			sleep 0.1
 		done
-		! pgrep -u "$(id -u)" -f "oci --root $T/r"
+		assert "$(pgrep -u "$(id -u)" -f "oci --root $T/r" || true)" = "" "processes left"
 	done
 	printf 'FROM %s\nRUN true\n' $IMAGE | context
 	run_vpod build -q "$C"
