@@ -71,6 +71,9 @@ func LookPath(tree, command, searchPath, cwd string) error {
 
 // lay makes one bind below root.
 func (b Bind) lay(root int) error {
+	if b.Overlay != "" {
+		return b.layOverlay(root)
+	}
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 	if b.Recursive {
 		flags |= unix.AT_RECURSIVE
@@ -101,6 +104,23 @@ func (b Bind) lay(root int) error {
 	defer unix.Close(target)
 	if err := unix.MoveMount(source, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
 		return fmt.Errorf("attach it: %w", err)
+	}
+	return nil
+}
+
+// layOverlay mounts an overlay below root.
+func (b Bind) layOverlay(root int) error {
+	target, err := mountPoint(root, b.Destination, true)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	var flags uintptr
+	if b.ReadOnly {
+		flags = unix.MS_RDONLY
+	}
+	if err := unix.Mount("overlay", fmt.Sprintf("/proc/self/fd/%d", target), "overlay", flags, b.Overlay); err != nil {
+		return fmt.Errorf("with %.500q: %w", b.Overlay, err)
 	}
 	return nil
 }

@@ -84,6 +84,52 @@ func TestCompose(t *testing.T) {
 	}
 }
 
+func TestComposeOverlay(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"rootfs", "tree", "lower", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lower/f"), []byte("below"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := config()
+	c.Mounts = []specs.Mount{{Destination: "/v", Type: "overlay", Source: "overlay", Options: []string{
+		"lowerdir=" + dir + "/lower", "upperdir=" + dir + "/upper", "workdir=" + dir + "/work", "private", "nodev",
+	}}}
+	p, err := Translate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := p.Guest.Rootfs.Binds; len(b) != 1 || b[0].Path != "/v" || len(b[0].Options) != 1 {
+		t.Errorf("the guest is told of %+v", b)
+	}
+	tree := filepath.Join(dir, "tree")
+	inMountNamespace(t, func() error {
+		// The upper directory must not be on another overlay.
+		if err := unix.Mount("tmpfs", filepath.Join(dir, "upper"), "tmpfs", 0, ""); err != nil {
+			return err
+		}
+		for _, d := range []string{"upper/u", "upper/w"} {
+			if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+				return err
+			}
+		}
+		p.Binds[0].Overlay = strings.NewReplacer("/upper", "/upper/u", "/work", "/upper/w").Replace(p.Binds[0].Overlay)
+		if err := Compose(tree, filepath.Join(dir, "rootfs"), p.Binds); err != nil {
+			return err
+		}
+		if b, err := os.ReadFile(filepath.Join(tree, "v/f")); err != nil || string(b) != "below" {
+			t.Errorf("v/f holds %q, %v", b, err)
+		}
+		return os.WriteFile(filepath.Join(tree, "v/new"), nil, 0o600)
+	})
+	if list, err := os.ReadDir(filepath.Join(dir, "lower")); err != nil || len(list) != 1 {
+		t.Errorf("the lower directory was written to: %v, %v", list, err)
+	}
+}
+
 func TestRunHooks(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	hook := func(script string) specs.Hook {

@@ -104,6 +104,12 @@ func TestTranslateRefuses(t *testing.T) {
 			c.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/sda", Type: "b", Major: 8}}
 		}, "/dev/sda"},
 		{"a file system", func(c *specs.Spec) { c.Mounts[0].Type = "nfs" }, `type "nfs"`},
+		{"an overlay that is hidden", func(c *specs.Spec) {
+			c.Mounts[3] = specs.Mount{Destination: "/dev/x", Type: "overlay", Options: []string{"lowerdir=/a"}}
+		}, "below a file system of the guest"},
+		{"an overlay's option", func(c *specs.Spec) {
+			c.Mounts[3] = specs.Mount{Destination: "/x", Type: "overlay", Options: []string{"lowerdir=/a", "what"}}
+		}, `no option "what"`},
 		{"an id-mapped mount", func(c *specs.Spec) { c.Mounts[3].Options = []string{"bind", "idmap"} }, "mapping"},
 		{"a hook inside", func(c *specs.Spec) { c.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/x"}}} }, "startContainer"},
 		{"memory that is no number", func(c *specs.Spec) { c.Annotations = map[string]string{AnnotationMemory: "much"} }, "number of bytes"},

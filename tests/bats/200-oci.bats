@@ -98,6 +98,14 @@ pod() {
 	assert "$output" = $'written\nprotected\nprotected'
 }
 
+@test "vpod oci: an overlay volume keeps its directory as it is" {
+	mkdir "$T/lower"
+	echo below > "$T/lower/f"
+	pod 0 run --rm --network none -v "$T/lower:/o:O" $IMAGE sh -c 'cat /o/f; echo over > /o/f; touch /o/g; cat /o/f'
+	assert "$output" = $'below\nover'
+	assert "$(cat "$T/lower"/*)" = below
+}
+
 @test "vpod oci: what a machine cannot give is refused" {
 	pod 126 run --rm --network none --pid host $IMAGE true || pod 125 run --rm --network none --pid host $IMAGE true || pod 1 run --rm --network none --pid host $IMAGE true
 	assert "$stderr" =~ "kernel of its own|own kernel"
