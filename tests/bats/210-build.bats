@@ -93,6 +93,27 @@ teardown() {
 	assert "$output" = shared
 }
 
+@test "vpod build: volumes that steps change only for themselves" {
+	context <<-EOF
+		FROM $IMAGE AS base
+		RUN mkdir /vol && echo first > /vol/f
+		VOLUME /vol
+		FROM base
+		RUN echo second > /vol/f; id -G
+		RUN --mount=type=bind,target=/ctx,rw touch /ctx/new /v/new && cat /vol/f
+	EOF
+	mkdir -p "$T/vol2"
+	run_vpod build --no-cache --compat-volumes --group-add 77 --unsetannotation none --inherit-labels=false --created-annotation=false \
+		--source-date-epoch 1000 --rewrite-timestamp -v "$T/vol2:/v:O" -t localhost/built "$C"
+	assert "$output" =~ "0 77"
+	assert "$output" !~ "^second"
+	assert "$(ls "$C" "$T/vol2")" !~ new
+	run_vpod image inspect --format '{{.Created.Unix}} {{len .Labels}}' localhost/built
+	assert "$output" = "1000 0"
+	run_vpod run --rm localhost/built cat /vol/f
+	assert "$output" = first
+}
+
 @test "vpod build: steps have a network, and the names they are given" {
 	context <<-EOF
 		FROM $IMAGE
