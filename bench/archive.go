@@ -28,6 +28,7 @@ func writeArchive(path, reference string, layers []string) (err error) {
 	}
 	m := manifest{Config: "config.json", RepoTags: []string{reference}}
 	var diffIDs []string
+	var history []map[string]string
 	for i, layer := range layers {
 		name := fmt.Sprintf("layer%d.tar", i)
 		sum, err := addFile(tw, name, layer)
@@ -36,11 +37,13 @@ func writeArchive(path, reference string, layers []string) (err error) {
 		}
 		m.Layers = append(m.Layers, name)
 		diffIDs = append(diffIDs, "sha256:"+sum)
+		history = append(history, map[string]string{"created": "2024-01-01T00:00:00Z", "created_by": "bench"})
 	}
 	config := map[string]any{
 		"architecture": "amd64", "os": "linux", "created": "2024-01-01T00:00:00Z",
-		"config": map[string]any{"Env": []string{"PATH=/usr/local/bin:/usr/bin:/bin"}, "Cmd": []string{"/bin/sh"}, "WorkingDir": "/"},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
+		"config":  map[string]any{"Env": []string{"PATH=/usr/local/bin:/usr/bin:/bin"}, "Cmd": []string{"/bin/sh"}, "WorkingDir": "/"},
+		"rootfs":  map[string]any{"type": "layers", "diff_ids": diffIDs},
+		"history": history, // buildah wants an entry for each layer
 	}
 	for name, value := range map[string]any{m.Config: config, "manifest.json": []manifest{m}} {
 		b, err := json.Marshal(value)

@@ -30,6 +30,7 @@ func measurements() []measurement {
 		{name: "files", about: "work with files inside a container, by its own clock", run: measureFiles},
 		{name: "output", about: "standard output through an attached `run`", run: measureOutput},
 		{name: "pull", about: "a 200 MB image from a registry on loopback, until a container of it can run", run: measurePull},
+		{name: "build", about: "`build` of ten `RUN` steps, beside buildah", run: measureBuild},
 		{name: "boards", about: "starts from a template and cold, on both boards", run: measureBoards},
 		{name: "phases", about: "where the time of a `run --rm --network none` goes; only with --only", run: measurePhases, extra: true},
 	}
