@@ -265,6 +265,9 @@ func readLoan(conn *net.UnixConn) (tree int, req loanRequest, err error) {
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
 		return -1, req, fmt.Errorf("it comes without a tree: %w", errors.Join(err, unix.EPROTO))
 	}
 	unix.CloseOnExec(fds[0])
