@@ -38,10 +38,10 @@ func (e *Engine) Create(ctx context.Context, spec container.Spec, opts CreateOpt
 	}
 	e.sweepLayers(ctx)
 	img, err := e.ensureImage(ctx, opts)
+	e.opts.Timing.Mark("find the image") // or look for it in vain, which can take longest
 	if err != nil {
 		return c, nil, err
 	}
-	e.opts.Timing.Mark("find the image")
 	spec.Created = time.Now().UTC()
 	proposed := spec.Name == ""
 	if spec, err = resolve(spec, img, cfg, opts); err != nil {
