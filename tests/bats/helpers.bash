@@ -38,8 +38,9 @@ file_setup() {
 	export VPOD=${VPOD:-$TESTS/../../build/vpod}
 	T=$VPOD_TEST_DIR/${name%%-*} # unix socket names have 107 bytes
 	export T
-	mkdir -m 0700 "$T" "$T/tmp" "$T/conf"
+	mkdir -m 0700 "$T" "$T/tmp" "$T/conf" "$T/home"
 	export TMPDIR=$T/tmp
+	export HOME=$T/home # its policy.json is changed by some files, while others run
 	unset XDG_DATA_HOME XDG_CONFIG_HOME REGISTRY_AUTH_FILE DOCKER_CONFIG CONTAINER_HOST
 
 	# The store is that of --root for whoever reads storage.conf: vpod, buildah, skopeo, podman.
@@ -329,6 +330,8 @@ nothing_left() {
 		left=$(find "$dir/d/vpod" \( -name '*.tmp' -o -name '*.part' -o -name '.*' \) ! -type d ! -name '.lock' ! -name '*.lock')
 		assert "$left" = "" "temporary files left"
 	fi
+	left=$(find "$dir/home" -mindepth 1 -path '*vpod*' ! -type d 2>/dev/null || true)
+	assert "$left" = "" "files in the home directory"
 	left=$(find "$dir/tmp" -mindepth 1 ! -name 'bats*' 2>/dev/null | grep -v /bats-run- || true)
 	assert "$left" = "" "files left in TMPDIR"
 }
