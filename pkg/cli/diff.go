@@ -46,7 +46,7 @@ func newDiffCommand(app *App) *cobra.Command {
 		}
 		changes, imageErr := app.diffImage(ctx, args)
 		if errors.Is(imageErr, engine.ErrNoImage) {
-			return nil, fmt.Errorf("%s: there is no such container or image", args[0])
+			return nil, withHint(fmt.Errorf("%s: there is no such container or image", args[0]), "`vpod ps --all` lists the containers there are, `vpod images` the images")
 		}
 		return changes, imageErr
 	})
