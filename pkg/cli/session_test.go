@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/creack/pty"
@@ -84,6 +85,31 @@ func TestRelaySignals(t *testing.T) {
 	}
 	close(done)
 	within(t, ended, "end")
+}
+
+// One that nobody takes is enough when it is not taken for long.
+func TestRelaySignalsLosesPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, out, done := make(chan os.Signal), make(chan os.Signal), make(chan struct{})
+		gaveUp := make(chan os.Signal, 1)
+		go relaySignals(in, out, done, func(s os.Signal) { gaveUp <- s })
+		in <- syscall.SIGTERM
+		time.Sleep(patience - time.Second)
+		if got := <-out; got != syscall.SIGTERM {
+			t.Errorf("got %v", got)
+		}
+		in <- syscall.SIGUSR1 // may wait
+		time.Sleep(2 * patience)
+		if len(gaveUp) != 0 {
+			t.Errorf("gave up for %v, which was taken, or may wait", <-gaveUp)
+		}
+		began := time.Now()
+		in <- syscall.SIGINT
+		if got := <-gaveUp; got != syscall.SIGINT || time.Since(began) != patience {
+			t.Errorf("gave up for %v after %s, want %v after %s", got, time.Since(began), syscall.SIGINT, patience)
+		}
+		close(done)
+	})
 }
 
 func TestUntilInterrupted(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,9 +54,13 @@ func forwarded(terminal bool) []os.Signal {
 	return list
 }
 
-// impatience is how many INT or TERM may wait for a process that does not take
-// them, as while its machine boots, before vpod gives up by the next one.
-const impatience = 2
+// How long vpod waits for a process that does not take INT or TERM, as while its
+// machine boots or its agent does not answer: so many of them, or for so long. A
+// script's timeout sends one and then waits.
+const (
+	impatience = 2
+	patience   = 15 * time.Second
+)
 
 // forwardSignals sends every signal vpod gets to the returned channel, until
 // stop is called. giveUp is called when the user insists on ending something
@@ -76,9 +81,10 @@ func forwardSignals(terminal bool, giveUp func(os.Signal)) (out <-chan os.Signal
 
 // relaySignals queues signals until they are taken.
 func relaySignals(in <-chan os.Signal, out chan<- os.Signal, done <-chan struct{}, giveUp func(os.Signal)) {
-	var queue []os.Signal
-	ending := 0 // INT and TERM in the queue
-	isEnding := func(s os.Signal) bool { return s == syscall.SIGINT || s == syscall.SIGTERM }
+	var queue, ending []os.Signal // ending: the INT and TERM in the queue
+	overdue := time.NewTimer(patience)
+	defer overdue.Stop()
+	overdue.Stop()
 	for {
 		var next chan<- os.Signal // nil, which is never ready, while the queue is empty
 		var head os.Signal
@@ -88,20 +94,30 @@ func relaySignals(in <-chan os.Signal, out chan<- os.Signal, done <-chan struct{
 		select {
 		case s := <-in:
 			if isEnding(s) {
-				if ending >= impatience {
+				if len(ending) >= impatience {
 					giveUp(s)
 					continue
 				}
-				ending++
+				if ending = append(ending, s); len(ending) == 1 {
+					overdue.Reset(patience)
+				}
 			}
 			queue = append(queue, s)
 		case next <- head:
 			if isEnding(head) {
-				ending--
+				overdue.Stop()
+				if ending = ending[1:]; len(ending) > 0 {
+					overdue.Reset(patience)
+				}
 			}
 			queue = queue[1:]
+		case <-overdue.C:
+			giveUp(ending[0])
 		case <-done:
 			return
 		}
 	}
 }
+
+// isEnding reports whether a signal asks a process to end.
+func isEnding(s os.Signal) bool { return s == syscall.SIGINT || s == syscall.SIGTERM }
