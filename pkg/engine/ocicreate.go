@@ -92,6 +92,18 @@ func (r *OCIRuntime) Create(ctx context.Context, id string, o OCICreateOptions) 
 	return writePIDFile(o.PIDFile, shim.pid)
 }
 
+// own notes that this process stands for a container. create, which may be killed
+// meanwhile, has not done so yet: nobody would know whom to end. A container that was
+// deleted meanwhile is an error, which ends this process.
+func (r *OCIRuntime) own(id string) error {
+	rec, err := r.load(id)
+	if err != nil {
+		return err
+	}
+	rec.PID = os.Getpid()
+	return r.save(rec)
+}
+
 // createHooks runs the hooks of creation. All of them run where this process is:
 // there is no namespace of the container on the host but for that of its mounts.
 func (r *OCIRuntime) createHooks(ctx context.Context, b *bundle.Bundle, rec ociRecord) error {

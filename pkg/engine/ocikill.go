@@ -130,10 +130,10 @@ func (r *OCIRuntime) Delete(ctx context.Context, id string, force bool) error {
 	if err != nil {
 		return err
 	}
+	if status != specs.StateStopped && !force {
+		return fmt.Errorf("container %q: cannot delete a container that is %s: stop it, or use --force", id, status)
+	}
 	if status == specs.StateRunning || status == specs.StateCreated {
-		if !force {
-			return fmt.Errorf("container %q: cannot delete a container that is %s: stop it, or use --force", id, status)
-		}
 		if err := r.forceEnd(ctx, rec); err != nil {
 			return err
 		}

@@ -56,6 +56,9 @@ func (r *OCIRuntime) Shim(ctx context.Context, id string, o OCIShimOptions) (int
 	if err == nil && s.loan == nil {
 		err = s.begin(ctx)
 	}
+	if err == nil {
+		err = r.own(id)
+	}
 	tell(word, err)
 	if err != nil {
 		return ExitOwnFailure, err

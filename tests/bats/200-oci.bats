@@ -172,6 +172,26 @@ bundle() {
 	assert "$(ls "$T/oci")" = ""
 }
 
+@test "vpod oci: a create that is killed leaves nothing that delete does not remove" {
+	skip_if_rootless "the caller of a runtime is in a user namespace"
+	bundle sh -c 'exec sleep 1000'
+	timeout 60 "$VPOD" oci --root "$T/oci" create --bundle "$T/b" whole > "$T/out" 2> "$T/err" 3>&- < /dev/null # makes the template
+	run_vpod oci --root "$T/oci" delete --force whole
+	for delay in 0.005 0.01 0.015 0.02 0.03 0.05; do
+		"$VPOD" oci --root "$T/oci" create --bundle "$T/b" killed > "$T/out" 2> "$T/err" 3>&- < /dev/null &
+		sleep $delay
+		kill -9 $! || true
+		wait $! || true
+		sleep 1 # what stands for it comes up meanwhile
+		run_vpod oci --root "$T/oci" delete --force killed
+		wait_until 10 no_shim
+		assert "$(ls "$T/oci" 2>/dev/null)" = ""
+	done
+}
+
+# no_shim: no process is left that names the containers' directory.
+no_shim() { ! pgrep -u "$(id -u)" -f "oci --root $T/oci" > /dev/null; }
+
 @test "vpod oci: kill sends the signal it is given" {
 	skip_if_rootless "who calls a runtime as an ordinary user is in a user namespace"
 	for signal in TERM USR1 USR2; do
