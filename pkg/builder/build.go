@@ -118,6 +118,9 @@ func run(cmd *cobra.Command, args []string, iopts buildahcli.BuildOptions, place
 	if err := checkNetwork(network); err != nil {
 		return err
 	}
+	if err := checkSecurity(iopts.SecurityOpt); err != nil {
+		return err
+	}
 	iopts.Isolation = "oci"
 	if err := cmd.Flags().Set("isolation", "oci"); err != nil {
 		return err
@@ -181,6 +184,18 @@ func checkNetwork(network string) error {
 		return nil
 	}
 	return fmt.Errorf("--network %s: a step has vpod's user-mode network, or with --network none no network", network)
+}
+
+// checkSecurity refuses what would be left out in silence: the library is built without
+// seccomp, and the machines' kernel has no AppArmor.
+func checkSecurity(options []string) error {
+	for _, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		if (name == "seccomp" || name == "apparmor") && value != "unconfined" {
+			return fmt.Errorf("--security-opt %s: a step's calls reach no kernel but its machine's, and are not filtered: leave the option out, or bound the step with --cap-drop", o)
+		}
+	}
+	return nil
 }
 
 // adapt has the library run steps in machines.

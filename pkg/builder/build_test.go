@@ -25,6 +25,17 @@ func TestCheckNetwork(t *testing.T) {
 	}
 }
 
+func TestCheckSecurity(t *testing.T) {
+	for option, good := range map[string]bool{
+		"seccomp=unconfined": true, "seccomp=/profile.json": false, "seccomp=": false, "apparmor=mine": false, "apparmor=unconfined": true,
+		"no-new-privileges": true, "label=disable": true, "mask=/proc/x": true,
+	} {
+		if err := checkSecurity([]string{"label=disable", option}); (err == nil) != good {
+			t.Errorf("checkSecurity(%q) = %v", option, err)
+		}
+	}
+}
+
 // To the library "disabled" is a network namespace without anything in it.
 func TestAdaptNetwork(t *testing.T) {
 	for network, want := range map[string]struct {

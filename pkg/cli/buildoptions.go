@@ -86,7 +86,7 @@ func buildOptions() []buildOption {
 		{"cap-add", "", listOption, "", "Give steps this `capability`"},
 		{"cap-drop", "", listOption, "", "Take this `capability` from steps"},
 		{"group-add", "", listOption, "", "Make steps members of this `group`, too"},
-		{"security-opt", "", listOption, "", "Set a security `option`: seccomp=FILE, seccomp=unconfined"},
+		{"security-opt", "", listOption, "", "Set a security `option`: no-new-privileges, mask=PATH, unmask=PATH"},
 		{"memory", "m", stringOption, "", "Bound the memory of a step to this `size`; its machine gets as much and 128 MiB"},
 		{"shm-size", "", stringOption, "", "Make /dev/shm of this `size`"},
 		{"ulimit", "", listOption, "", "Set a limit, `NAME=SOFT[:HARD]`"},

@@ -140,6 +140,8 @@ teardown() {
 	assert "$(vpod images --all --quiet | sort)" = "$before"
 	run_vpod 125 build --network host "$C"
 	assert "$stderr" =~ "user-mode network"
+	run_vpod 125 build --security-opt seccomp="$C/Containerfile" "$C"
+	assert "$stderr" =~ "not filtered"
 	run_vpod 125 build --isolation chroot "$C"
 	assert "$stderr" =~ "virtual machines"
 	run_vpod 125 build "$C/none"
