@@ -50,8 +50,8 @@ const remoteTool = `$(command -v vpod || command -v podman || echo vpod)`
 // of ssh(1): what one saves another loads. The stores are opened by commands of
 // their own, because ssh looks for its keys as the user, which a process in a user
 // namespace is no more.
-func (e *Engine) ScpImage(ctx context.Context, from, to ImageAt, opts ScpOptions) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (e *Engine) ScpImage(command context.Context, from, to ImageAt, opts ScpOptions) error {
+	ctx, cancel := context.WithCancel(command)
 	defer cancel()
 	save, err := e.scpCommand(ctx, from.Host, opts, "save", from.Image)
 	if err != nil {
@@ -98,6 +98,8 @@ func (e *Engine) ScpImage(ctx context.Context, from, to ImageAt, opts ScpOptions
 	}
 	// Who ended first is to blame: the other one lacked its peer.
 	switch first := <-savedFirst; {
+	case command.Err() != nil && (saved != nil || loaded != nil):
+		return context.Cause(command)
 	case saved != nil && (first || loaded == nil):
 		return fmt.Errorf("save image %s%s: %w", from.Image, where(from), saved)
 	case loaded != nil:

@@ -1,6 +1,13 @@
 package engine
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
 
 func TestParseImageAt(t *testing.T) {
 	tests := []struct {
@@ -49,4 +56,19 @@ func FuzzParseImageAt(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An interrupt ends the commands on both hosts, and is all there is to say.
+func TestScpInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte("#!/bin/sh\nexec sleep 100\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("interrupted")
+	time.AfterFunc(100*time.Millisecond, func() { cancel(why) })
+	if err := new(Engine).ScpImage(ctx, ImageAt{Host: "one", Image: "x"}, ImageAt{Host: "two"}, ScpOptions{}); !errors.Is(err, why) {
+		t.Errorf("error %v, want %v", err, why)
+	}
 }
