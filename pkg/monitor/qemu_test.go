@@ -40,6 +40,10 @@ func TestQEMUEnds(t *testing.T) {
 		want   machineEnd
 	}{
 		{"gives up", "echo 'qemu: no such disk' >&2; exit 1", nil, machineEnd{endFailed, "qemu: no such disk"}},
+		{"gives up, too old", "[ $1 != --version ] || { echo QEMU emulator version 5.2.0; exit; }; echo 'qemu: what?' >&2; exit 1", nil,
+			machineEnd{endFailed, "qemu: what?; it is QEMU 5.2.0, and vpod needs 7.2 or a later one"}},
+		{"gives up, not too old", "[ $1 != --version ] || { echo QEMU emulator version 10.0.2; exit; }; echo 'qemu: what?' >&2; exit 1", nil,
+			machineEnd{endFailed, "qemu: what?"}},
 		{"without a word", "exit 0", nil, machineEnd{endFailed, "it ended without a word"}},
 		{"killed", "kill -9 $$", nil, machineEnd{endKilled, "signal KILL: by somebody, or by the host for want of memory"}},
 		{"crashed", "kill -ABRT $$", nil, machineEnd{endKilled, "signal SIGABRT"}},
