@@ -159,17 +159,25 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
 	if reply.Encode(loanReply{}) != nil {
 		return
 	}
+	// A shim that gives the machine back while it comes up is not kept waiting.
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		_, _ = conn.Read(make([]byte, 1)) // its end
+		cancel()
+	}()
 	var ready loanReply
-	ready.Guest, err = k.machine(ctx, req.Launch)
+	ready.Guest, err = k.machine(starting, req.Launch)
 	if err != nil {
 		ready = loanReply{Error: err.Error()}
 	} else {
 		ready.Agent = k.lent.AgentSocket()
 	}
-	if reply.Encode(ready) != nil || err != nil {
-		return
+	if reply.Encode(ready) == nil && err == nil {
+		<-returned
 	}
-	_, _ = conn.Read(make([]byte, 1)) // its end
 }
 
 // show mounts a tree in the share.

@@ -31,7 +31,6 @@ type loan struct {
 	conn  *net.UnixConn
 	reply *json.Decoder
 	asked *bundle.Plan
-	agent *agentclient.Client
 }
 
 // borrows reports whether a container that runs does so in a keeper's machine.

@@ -27,6 +27,7 @@ type Root struct {
 	Upper   string // what the container has changed of it; "" with a share
 	Scratch string // where the scratch disk is mounted; "" without one
 
+	shared  bool     // it is the host's tree
 	mounted []string // in order
 	made    []string // directories, in order
 }
@@ -44,6 +45,7 @@ func Assemble(ctx context.Context, dir string, r agentproto.Rootfs, known *devic
 		}
 	}()
 	if r.Share != "" {
+		root.shared = true
 		return root, root.mountShare(ctx, r)
 	}
 	serials := []string{r.LowerDisk}
@@ -216,10 +218,27 @@ func forgetVolatile(work string) {
 	}
 }
 
+// syncTree writes what was written to the file system at dir to its other end.
+func syncTree(dir string) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", dir, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Syncfs(fd); err != nil {
+		return fmt.Errorf("write back %s: %w", dir, err)
+	}
+	return nil
+}
+
 // Dismantle unmounts everything, which writes it back. All processes that use the
 // root must be gone.
 func (r *Root) Dismantle() error {
 	var errs []error
+	if r.shared && len(r.mounted) > 0 {
+		// Should anything still hold the file system, unmounting would not write it.
+		errs = append(errs, syncTree(r.Dir))
+	}
 	for len(r.mounted) > 0 {
 		last := r.mounted[len(r.mounted)-1]
 		if err := unix.Unmount(last, 0); err != nil {
