@@ -51,7 +51,7 @@ func (s *Store) Import(ctx context.Context, opts ImportOptions) (string, error) 
 	}
 	defer f.Close()
 	if err := checkTar(f); err != nil {
-		return "", fmt.Errorf("import %s: %w", opts.Source, err)
+		return "", fmt.Errorf("import %s: %w", opts.what(), err)
 	}
 	// By its descriptor: a colon in a path would end it.
 	id, err := rt.Import(ctx, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), &libimage.ImportOptions{
@@ -66,9 +66,17 @@ func (s *Store) Import(ctx context.Context, opts ImportOptions) (string, error) 
 	case err == nil:
 		return strings.TrimPrefix(id, "sha256:"), nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("import %s: %w", opts.Source, context.Cause(ctx))
+		return "", fmt.Errorf("import %s: %w", opts.what(), context.Cause(ctx))
 	}
-	return "", explain(fmt.Errorf("import %s: %w", opts.Source, plainCopyError(err)))
+	return "", explain(fmt.Errorf("import %s: %w", opts.what(), plainCopyError(err)))
+}
+
+// what is what errors call the archive.
+func (o *ImportOptions) what() string {
+	if o.Source == "-" {
+		return "standard input"
+	}
+	return o.Source
 }
 
 // checkTar looks at the beginning of what should be a tar archive.

@@ -40,7 +40,7 @@ func TestImport(t *testing.T) {
 		{"a server's error", ImportOptions{Source: server.URL + "/none"}, "404"},
 		{"another scheme", ImportOptions{Source: "file:///etc/passwd"}, "http or https"},
 		{"no archive", ImportOptions{Source: "-", Stdin: bytes.NewReader(bytes.Repeat([]byte("no archive"), 100))}, "not a tar archive"},
-		{"nothing", ImportOptions{Source: "-", Stdin: bytes.NewReader(nil)}, "empty"},
+		{"nothing", ImportOptions{Source: "-", Stdin: bytes.NewReader(nil)}, "import standard input: the archive is empty"},
 		{"a directory", ImportOptions{Source: t.TempDir()}, "directory"},
 		{"no file", ImportOptions{Source: "/no/such/file"}, "/no/such/file"},
 		{"a bad name", ImportOptions{Source: odd, Reference: "UPPER"}, "lowercase"},
