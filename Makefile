@@ -24,7 +24,7 @@ SHARE   = $(DESTDIR)$(PREFIX)/share
 RUN_PACKAGES   = qemu-system-x86 qemu-system-common erofs-utils e2fsprogs uidmap passt golang-github-containers-common golang-github-containers-image
 BUILD_PACKAGES = gcc libc6-dev git ca-certificates
 DEMO_PACKAGES  = busybox-static
-CHECK_PACKAGES = bats busybox-static buildah podman skopeo docker-registry openssh-server debootstrap netcat-openbsd procps python3-minimal shellcheck sudo
+CHECK_PACKAGES = bats busybox-static buildah podman skopeo docker-registry debootstrap netcat-openbsd procps python3-minimal shellcheck sudo
 BENCH_PACKAGES = busybox-static podman netavark iptables slirp4netns docker-registry skopeo debootstrap
 
 .PHONY: help quickstart check build guest test bats lint docs completions install bench clean deps vpod

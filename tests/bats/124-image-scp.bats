@@ -30,7 +30,7 @@ setup_file() {
 # processes without rights, which is removed if it was not there.
 start_sshd() {
 	local port i
-	[ -x /usr/sbin/sshd ] || skip "there is no sshd: install openssh-server"
+	[ -x /usr/sbin/sshd ] || skip "there is no sshd: openssh-server, which opens port 22, is not installed for tests alone"
 	mkdir -p "$T/ssh"
 	for i in host mine other; do
 		[ -e "$T/ssh/$i" ] || ssh-keygen -q -t ed25519 -N '' -f "$T/ssh/$i"
