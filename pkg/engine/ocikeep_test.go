@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -133,5 +134,30 @@ func TestMachineKindKeeps(t *testing.T) {
 	}
 	if l.Machine.Name != "n" || l.Machine.NIC.MAC != "m" || l.Guest.NICs[0].MAC != "m" {
 		t.Errorf("the orders are %+v", l)
+	}
+}
+
+// TestOpenKeeper wants the directory by the name its keeper knows it by, however the
+// directories above are reached.
+func TestOpenKeeper(t *testing.T) {
+	dir := t.TempDir()
+	for name, target := range map[string]string{"keeper": "keeper.1", "away": "../keeper.1", "above": dir} {
+		if err := os.Symlink(target, filepath.Join(dir, "real."+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(dir, filepath.Join(dir, "way")); err != nil {
+		t.Fatal(err)
+	}
+	for link, want := range map[string]string{
+		filepath.Join(dir, "way", "real.keeper"): filepath.Join(dir, "way", "keeper.1"),
+		filepath.Join(dir, "real.away"):          "",
+		filepath.Join(dir, "real.above"):         "",
+		filepath.Join(dir, "none"):               "",
+		"":                                       "",
+	} {
+		if got := openKeeper(link); string(got) != want {
+			t.Errorf("openKeeper(%q) = %q, want %q", link, got, want)
+		}
 	}
 }

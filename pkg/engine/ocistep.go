@@ -39,17 +39,17 @@ func (d ociDir) borrows() bool {
 	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
-// openKeeper returns the keeper that a link leads to; "" is none, also when there is
-// none any more.
+// openKeeper returns the keeper that a link beside its directory leads to; "" is none,
+// also when there is none any more.
 func openKeeper(link string) keeperDir {
 	if link == "" {
 		return ""
 	}
-	dir, err := filepath.EvalSymlinks(link)
-	if err != nil {
+	name, err := os.Readlink(link)
+	if err != nil || filepath.Base(name) != name {
 		return ""
 	}
-	return keeperDir(dir)
+	return keeperDir(filepath.Join(filepath.Dir(link), name))
 }
 
 // borrow asks the keeper for its machine; the container's tree goes with the request.
