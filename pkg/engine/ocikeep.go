@@ -71,10 +71,14 @@ type keeper struct {
 }
 
 // Keep is the body of a keeper: it lends its machine to one shim after another until
-// the process with the id leash ends, or ctx does and no shim has it. It must be in a
-// mount namespace of its own. Descriptor 3 is the socket it listens on.
+// the process with the id leash ends, or ctx does and no shim has it. It must be in
+// another mount namespace than that process, where it unmounts what it does not need.
+// Descriptor 3 is the socket it listens on.
 func (r *OCIRuntime) Keep(ctx context.Context, dir string, leash int) error {
 	k := &keeper{dir: keeperDir(dir), log: r.eng.opts.Log}
+	if err := checkOwnMounts(leash); err != nil {
+		return err
+	}
 	if err := onEnd(leash, func() { os.Exit(lostMonitorExit) }); err != nil {
 		return err
 	}
@@ -105,6 +109,22 @@ func (r *OCIRuntime) Keep(ctx context.Context, dir string, leash int) error {
 			return fmt.Errorf("keeper's socket: %w", err)
 		}
 	}
+}
+
+// checkOwnMounts fails in a process that shares its mounts with the one it works for.
+func checkOwnMounts(leash int) error {
+	ours, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return fmt.Errorf("look at the mount namespace: %w", err)
+	}
+	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", leash))
+	if err != nil {
+		return fmt.Errorf("look at the mount namespace of process %d, which --leash names: %w", leash, err)
+	}
+	if ours == theirs {
+		return errors.New("a keeper must be in a mount namespace of its own: `vpod build` starts it so")
+	}
+	return nil
 }
 
 // furnish makes the keeper's directories and its share, which the guest cannot write

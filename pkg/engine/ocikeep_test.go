@@ -161,3 +161,12 @@ func TestOpenKeeper(t *testing.T) {
 		}
 	}
 }
+
+// Whoever calls it by hand would lose the mounts of other containers.
+func TestKeeperNeedsMountsOfItsOwn(t *testing.T) {
+	for _, leash := range []int{0, os.Getpid()} {
+		if err := checkOwnMounts(leash); err == nil {
+			t.Errorf("a keeper of process %d may be in our mount namespace", leash)
+		}
+	}
+}
