@@ -58,12 +58,27 @@ func Main(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "Error:", err)
+	return exitCode(err)
+}
+
+// exitCode is the exit code of a build that failed: of the step that did, as of Podman's
+// build, or what a shell reports for a program that a signal ended.
+func exitCode(err error) int {
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		return exit.ExitCode() // of the step that failed, as Podman's build
+	var interrupted *interruptError
+	switch {
+	case errors.As(err, &interrupted):
+		return 128 + int(interrupted.signal)
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return exit.ExitCode()
 	}
 	return failure
 }
+
+// interruptError is the cause of a build that a signal ended.
+type interruptError struct{ signal syscall.Signal }
+
+func (e *interruptError) Error() string { return "interrupted by signal: " + e.signal.String() }
 
 // failure is the exit code of a build that failed otherwise (podman-build(1)).
 const failure = 125
@@ -246,8 +261,8 @@ func (b *job) untilInterrupted(parent context.Context) (context.Context, func())
 	go func() {
 		select {
 		case sig := <-signals:
-			signal.Stop(signals) // the next one ends the process as usual
-			cancel(fmt.Errorf("interrupted by signal: %s", sig))
+			signal.Stop(signals)                          // the next one ends the process as usual
+			cancel(&interruptError{sig.(syscall.Signal)}) // nothing else is sent
 			b.endMachines()
 		case <-done:
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/containers/buildah/define"
@@ -53,6 +54,26 @@ func TestAdaptNetwork(t *testing.T) {
 		if n == nil || n.Host != want.host || n.Path != "" || o.ConfigureNetwork != want.policy {
 			t.Errorf("--network %q: namespace %+v, policy %d; want %+v", network, n, o.ConfigureNetwork, want)
 		}
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	step := exec.Command("sh", "-c", "exit 7").Run()
+	for _, tt := range []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"a step that fails", fmt.Errorf("building: %w", step), 7},
+		{"a step that a signal ended", fmt.Errorf("building: %w", exec.Command("sh", "-c", "kill -9 $$").Run()), failure},
+		{"a signal", fmt.Errorf("building: %w", &interruptError{syscall.SIGTERM}), 143},
+		{"anything else", errors.New("no such file"), failure},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := exitCode(tt.err); got != tt.want {
+				t.Errorf("exit code %d of %v, want %d", got, tt.err, tt.want)
+			}
+		})
 	}
 }
 

@@ -159,7 +159,7 @@ teardown() {
 		done
 		grep -q ^begun "$T/started.out"
 		kill -s "$signal" "$started"
-		ended "$([ $signal = TERM ] && echo 125 || echo 137)"
+		ended "$([ $signal = TERM ] && echo 143 || echo 137)"
 		for _ in $(seq 100); do
 			pgrep -u "$(id -u)" -f "$T/r.*exec-shim|oci --root $T/r" > /dev/null || break
 			sleep 0.1
