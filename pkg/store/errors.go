@@ -144,6 +144,12 @@ func (s *Store) wrap(step string, err error) error {
 	return fmt.Errorf("%s: state database %s: %w", step, s.path, err)
 }
 
+// isBusy reports whether err says that others have the database.
+func isBusy(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrBusy
+}
+
 // isConstraint reports whether err is one of the given constraint violations.
 func isConstraint(err error, kinds ...sqlite3.ErrNoExtended) bool {
 	var se sqlite3.Error

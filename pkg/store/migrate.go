@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 )
 
 // migrationFiles hold the steps from an empty database to the current one, in
@@ -31,8 +32,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
-	var version int
-	if err := s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	version, err := s.version(ctx)
+	if err != nil {
 		return s.wrap("open", err)
 	}
 	if version > len(steps) {
@@ -44,6 +45,27 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// version reads which steps the database has seen, which is also what opens it.
+//
+// Of several that turn a new file into one with a write-ahead log at once, each may
+// have read it when it wants to write. sqlite makes none wait for the others then, as
+// it could be for ever: it fails all but one at once, whatever the timeout. They do
+// what the timeout would.
+func (s *Store) version(ctx context.Context) (version int, err error) {
+	deadline := time.Now().Add(busyTimeout)
+	for {
+		err = s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+		if !isBusy(err) || time.Now().After(deadline) {
+			return version, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(busyPause):
+		}
+	}
 }
 
 // migrateStep runs the step that leads from version n to n+1, unless another

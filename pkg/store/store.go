@@ -33,6 +33,13 @@ type Store struct {
 // ("database is locked" at once, whatever the timeout).
 const options = "?_busy_timeout=10000&_journal_mode=WAL&_synchronous=NORMAL&_txlock=immediate&_foreign_keys=on"
 
+// busyTimeout is how long others may hold the database, as in options; busyPause is
+// between two tries where sqlite does not wait by itself.
+const (
+	busyTimeout = 10 * time.Second
+	busyPause   = 5 * time.Millisecond
+)
+
 // Open opens the database at path, makes it (mode 0600, its directory must
 // exist) when there is none, and brings its tables up to date. The caller closes
 // the Store.
