@@ -29,6 +29,7 @@ const (
 	OpOutput   Op = "output"   // BulkRequest -> BulkReply; then bytes guest to host until the source ends
 	OpForget   Op = "forget"   // drop a finished process and its kept output
 	OpList     Op = "list"     // -> ListReply
+	OpAccept   Op = "accept"   // AcceptRequest; answers when a program has connected to a Socket; then its bytes, both ways
 	OpTree     Op = "tree"     // TreeRequest; then chunks guest to host
 	OpShutdown Op = "shutdown" // ShutdownRequest; answers when the machine may be switched off
 	OpClock    Op = "clock"    // ClockRequest -> ClockReply; reads the guest's clock, and brings it back to the host's
@@ -163,6 +164,10 @@ type Container struct {
 	// over their paths (/etc/hosts, /etc/hostname, /etc/resolv.conf).
 	Files []File `json:"files,omitempty"`
 
+	// Sockets stand for sockets of the host. The agent listens on them, and the host
+	// takes the connections with OpAccept.
+	Sockets []Socket `json:"sockets,omitempty"`
+
 	// Volumes are directories the image declares: absolute paths. They are made where
 	// they are not there, for the first process's user, and are writable also below a
 	// read-only root.
@@ -197,6 +202,24 @@ type File struct {
 	Mode    uint32   `json:"mode"` // permission bits
 	Data    []byte   `json:"data"`
 	Options []string `json:"options,omitempty"` // of the mount, as a Bind's
+}
+
+// MaxSockets bounds the sockets of a container.
+const MaxSockets = 16
+
+// Socket is a unix stream socket to which the container's programs can connect.
+type Socket struct {
+	Path string `json:"path"` // absolute, in the container
+	Mode uint32 `json:"mode"` // permission bits
+	UID  uint32 `json:"uid,omitempty"`
+	GID  uint32 `json:"gid,omitempty"`
+}
+
+// AcceptRequest asks for the next connection to one of a container's sockets, by its
+// place in Container.Sockets. It is answered when there is one, or with the container's
+// end. Either side ends its direction as that of any stream.
+type AcceptRequest struct {
+	Socket int `json:"socket"`
 }
 
 // Process is one process to start in a container.

@@ -39,7 +39,7 @@ func (p *Plan) Reveal() ([]Share, error) {
 		case info.Mode()&os.ModeCharDevice != 0 && b.Source == b.Destination && ownDevice(b.Source):
 			// The guest's kernel has the same one.
 		default:
-			return nil, fmt.Errorf("mount %s: %s is neither a directory nor a file: a machine has no devices, sockets or pipes of the host", b.Destination, b.Source)
+			return nil, fmt.Errorf("mount %s: %s is neither a directory nor a file: a machine has no devices or pipes of the host", b.Destination, b.Source)
 		}
 	}
 	return shares, nil

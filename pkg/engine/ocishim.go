@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vpod/pkg/agentclient"
 	"vpod/pkg/agentproto"
 	"vpod/pkg/bundle"
 	"vpod/pkg/config"
@@ -100,8 +101,9 @@ type shimRun struct {
 	runtime *OCIRuntime
 	id      string
 	dir     ociDir
-	keeper  keeperDir // "" is none
-	loan    *loan     // of the keeper's machine; nil with a machine of its own
+	keeper  keeperDir  // "" is none
+	loan    *loan      // of the keeper's machine; nil with a machine of its own
+	sockets []*os.File // of the host, that the container connects to
 
 	report  *bufio.Reader
 	conn    net.Conn // the report's other direction
@@ -128,6 +130,9 @@ func (s *shimRun) prepare(ctx context.Context, consoleSocket string) (monitor.St
 	}
 	asked, err := bundle.Translate(&b.Config)
 	if err != nil {
+		return streams, fmt.Errorf("container %q: %w", s.id, err)
+	}
+	if s.sockets, err = takeSockets(asked, s.dir); err != nil {
 		return streams, fmt.Errorf("container %q: %w", s.id, err)
 	}
 	shares, err := asked.Reveal()
@@ -350,6 +355,9 @@ func (s *shimRun) run(ctx context.Context, streams monitor.Streams) (int, error)
 			rep, err := s.await(monitor.ReportStarted)
 			if err != nil {
 				rep = monitor.Report{Event: monitor.ReportFailed, Error: err.Error(), ExitCode: ExitOwnFailure}
+			}
+			if rep.Event == monitor.ReportStarted {
+				s.carry(ctx, agentclient.New(agentclient.Dial(s.dir.files().AgentSocket())))
 			}
 			s.result <- rep
 		}()

@@ -227,6 +227,7 @@ func (s *shimRun) startStep(ctx context.Context, x *execSession) error {
 	if err != nil {
 		return podmanWords(startError(shortOCIName(s.id), err), s.loan.asked.Process.OCI.Args[0])
 	}
+	s.carry(ctx, x.agent)
 	return s.say(time.Now())
 }
 

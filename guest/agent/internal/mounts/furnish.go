@@ -25,9 +25,16 @@ type Plan struct {
 	Binds     []agentproto.Bind // already there, in the root's own file system
 	Files     []agentproto.File
 	FilesDir  string // where Files are written, in the agent's root; made when needed
+	Sockets   []Bound
 	CgroupDir string // the container's control group, in the agent's root
 	ProcFD    int    // the machine's /proc
 	ReadOnly  bool   // the root
+}
+
+// Bound is a file of the agent's root that is to be seen in the container, too.
+type Bound struct {
+	Source string // in the agent's root
+	Path   string // absolute, in the container
 }
 
 // Furniture is a Plan whose sources have been taken hold of.
@@ -73,6 +80,11 @@ func Prepare(ctx context.Context, p Plan) (_ *Furniture, err error) {
 	if err := f.prepareFiles(p); err != nil {
 		return nil, err
 	}
+	for _, b := range p.Sockets {
+		if err := f.bind(b, nil); err != nil {
+			return nil, fmt.Errorf("provide %s: %w", b.Path, err)
+		}
+	}
 	return f, f.prepareLinux(p.OCI.Linux)
 }
 
@@ -82,9 +94,6 @@ func (f *Furniture) prepareFiles(p Plan) error {
 		return fmt.Errorf("%d files to provide, at most %d", len(p.Files), maxFiles)
 	}
 	for i, file := range p.Files {
-		if !path.IsAbs(file.Path) || strings.ContainsRune(file.Path, 0) {
-			return fmt.Errorf("file path %q is not absolute", file.Path)
-		}
 		if err := os.MkdirAll(p.FilesDir, 0o700); err != nil {
 			return fmt.Errorf("provide files: %w", err)
 		}
@@ -95,18 +104,29 @@ func (f *Furniture) prepareFiles(p Plan) error {
 		if err := os.Chmod(source, os.FileMode(file.Mode&0o777)); err != nil {
 			return fmt.Errorf("provide %s: %w", file.Path, err)
 		}
-		o, err := parseOptions(file.Options)
-		if err != nil {
+		if err := f.bind(Bound{Source: source, Path: file.Path}, file.Options); err != nil {
 			return fmt.Errorf("provide %s: %w", file.Path, err)
 		}
-		tree, err := openTree(source, false)
-		if err != nil {
-			return fmt.Errorf("provide %s: %w", file.Path, err)
-		}
-		j := job{Mount: specs.Mount{Destination: file.Path}, options: o, tree: tree}
-		j.bind = true
-		f.jobs = append(f.jobs, j)
 	}
+	return nil
+}
+
+// bind has a file of the agent's bound in the container.
+func (f *Furniture) bind(b Bound, options []string) error {
+	if !path.IsAbs(b.Path) || strings.ContainsRune(b.Path, 0) {
+		return fmt.Errorf("path %q is not absolute", b.Path)
+	}
+	o, err := parseOptions(options)
+	if err != nil {
+		return err
+	}
+	tree, err := openTree(b.Source, false)
+	if err != nil {
+		return err
+	}
+	j := job{Mount: specs.Mount{Destination: b.Path}, options: o, tree: tree}
+	j.bind = true
+	f.jobs = append(f.jobs, j)
 	return nil
 }
 

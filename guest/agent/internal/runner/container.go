@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 
@@ -39,6 +40,7 @@ type Container struct {
 	processes map[string]*Process // nil: id reserved
 	gone      bool
 	readers   []*reader // of its files; see tree.go
+	sockets   []*net.UnixListener
 }
 
 // Create makes a container and starts its first process. ready is called before
@@ -132,14 +134,18 @@ func (c *Container) startFirst(ctx context.Context, spec *agentproto.Container, 
 	if err := l.check(); err != nil {
 		return nil, fail(agentproto.ErrBadRequest, err)
 	}
+	sockets, err := c.listen(spec.Sockets)
+	if err != nil {
+		return nil, err
+	}
 	var proc *Process
-	err := onThread(func() error {
+	err = onThread(func() error {
 		if err := c.ns.enter(); err != nil {
 			return err
 		}
 		watch.Lap("make the namespaces")
 		f, err := mounts.Prepare(ctx, mounts.Plan{
-			OCI: &spec.OCI, Binds: spec.Rootfs.Binds, Files: spec.Files, FilesDir: c.filesDir(),
+			OCI: &spec.OCI, Binds: spec.Rootfs.Binds, Files: spec.Files, FilesDir: c.filesDir(), Sockets: sockets,
 			CgroupDir: c.cgroupView(), ProcFD: c.runner.procFD, ReadOnly: spec.Rootfs.ReadOnly,
 		})
 		if err != nil {
@@ -256,6 +262,7 @@ func (c *Container) kill() error { return c.group.Kill() }
 func (c *Container) destroy() error {
 	var errs []error
 	c.interruptReaders()
+	c.closeSockets()
 	if c.group != nil {
 		_ = c.group.Kill() // also what is about to start; Remove tells of errors
 	}

@@ -136,6 +136,8 @@ func (s *Server) serve(st bulkStream, generation uint64) {
 		s.bulk(st, &req)
 	case agentproto.OpTree:
 		s.tree(st, &req)
+	case agentproto.OpAccept:
+		s.accept(st, &req)
 	default:
 		body, err := s.control(st, &req, generation)
 		_ = reply(st, body, err)
@@ -147,7 +149,7 @@ func check(req *agentproto.Request) error {
 	switch req.Op {
 	case agentproto.OpHello, agentproto.OpShutdown, agentproto.OpClock:
 		return nil
-	case agentproto.OpList, agentproto.OpTree:
+	case agentproto.OpList, agentproto.OpTree, agentproto.OpAccept:
 		return checkContainer(req.Container)
 	case agentproto.OpStart, agentproto.OpWait, agentproto.OpSignal, agentproto.OpResize, agentproto.OpInput, agentproto.OpOutput, agentproto.OpForget:
 		if err := checkContainer(req.Container); err != nil {

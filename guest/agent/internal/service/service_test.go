@@ -108,6 +108,8 @@ func TestRequests(t *testing.T) {
 		{"files of none", request{Op: agentproto.OpTree, Container: id, Body: body(agentproto.TreeRequest{Kind: agentproto.TreeMerged})}, agentproto.ErrNoContainer},
 		{"files without saying which", request{Op: agentproto.OpTree, Container: id}, agentproto.ErrBadRequest},
 		{"files of a disk that is not there", request{Op: agentproto.OpTree, Container: id, Body: body(agentproto.TreeRequest{Rootfs: &agentproto.Rootfs{}})}, agentproto.ErrSetup},
+		{"a connection to none", request{Op: agentproto.OpAccept, Container: id, Body: body(agentproto.AcceptRequest{})}, agentproto.ErrNoContainer},
+		{"a connection without saying which", request{Op: agentproto.OpAccept, Container: id}, agentproto.ErrBadRequest},
 		{"start with nonsense", request{Op: agentproto.OpStart, Container: id, Process: "init", Body: json.RawMessage(`{"process":1}`)}, agentproto.ErrBadRequest},
 		{"exec in none", request{Op: agentproto.OpStart, Container: id, Process: "e", Body: body(agentproto.StartRequest{})}, agentproto.ErrNoContainer},
 		{"first process of another name", request{Op: agentproto.OpStart, Container: id, Process: "e", Body: body(agentproto.StartRequest{Container: &agentproto.Container{}})}, agentproto.ErrBadRequest},
