@@ -73,6 +73,7 @@ func buildOptions() []buildOption {
 
 		// What steps find.
 		{"secret", "", listOption, "", "Show steps that mount it a secret, `id=ID,src=PATH`"},
+		{"ssh", "", listOption, "", "Let steps that mount it use the keys of an agent, or some, `default|ID[=SOCKET|KEY,...]`"},
 		{"volume", "v", listOption, "", "Show each step a directory of the host, `HOST:CONTAINER[:OPTIONS]`"},
 		{"network", "", stringOption, "", "The steps' `network`: private, or none"},
 		{"add-host", "", listOption, "", "Add a line to /etc/hosts, `HOST:ADDRESS`"},

@@ -86,7 +86,6 @@ func refusals() []refusal {
 		{[]string{"pid", "ipc", "uts", "cgroupns", "userns", "userns-uid-map", "userns-gid-map", "userns-uid-map-user", "userns-gid-map-group"}, []string{"build"}, "each step has its own kernel, so there is no namespace of the host to join", "leave the option out"},
 		{[]string{"device", "isolation", "runtime", "runtime-flag", "hooks-dir", "cgroup-parent"}, []string{"build"}, "steps run in virtual machines, by vpod itself", "leave the option out"},
 		{[]string{"cpu-period", "cpu-quota", "cpu-shares", "c", "cpuset-cpus", "cpuset-mems", "memory-swap"}, []string{"build"}, "a step's machine has one size as a whole", "bound it with --memory"},
-		{[]string{"ssh"}, []string{"build"}, "an agent is a socket of the host, and a step's machine shares files with it, not sockets", "give the key with --secret, and RUN --mount=type=secret"},
 		{[]string{"sbom", "sbom-image-output", "sbom-image-purl-output", "sbom-merge-strategy", "sbom-output", "sbom-purl-output", "sbom-scanner-command", "sbom-scanner-image"}, []string{"build"}, "no scanner is run over what is built", "scan the image afterwards, as one saved by `vpod save`"},
 		{[]string{"cw"}, []string{"build"}, "images for confidential machines are made by hosts that have such", "leave the option out"},
 		{[]string{"compress", "disable-content-trust", "loglevel"}, []string{"build"}, "it has no effect in Podman", "leave the option out"},

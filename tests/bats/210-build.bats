@@ -199,8 +199,46 @@ teardown() {
 	run_vpod build --squash -q -t localhost/built "$C"
 	assert "$(vpod image inspect --format '{{len .RootFS.Layers}}' localhost/built)" -eq \
 		$(($(vpod image inspect --format '{{len .RootFS.Layers}}' $IMAGE) + 1))
-	run_vpod 125 build --ssh default "$C"
-	assert "$stderr" =~ "not sockets"
+}
+
+@test "vpod build --ssh: a step uses keys it does not see" {
+	need_debian
+	run_vpod import --quiet "$VPOD_TEST_DEBIAN" localhost/debian:ssh
+	debian=localhost/debian:ssh
+	openssl genrsa -out "$T/key" 2048 2> /dev/null
+	chmod 0600 "$T/key"
+	context <<-EOF
+		FROM $debian
+		COPY ask /ask
+		RUN --mount=type=ssh python3 /ask > /first
+		RUN --mount=type=ssh,id=deploy,target=/tmp/agent,uid=7,gid=8,mode=0660 stat -c '%F %u %g %a' /tmp/agent > /second && python3 /ask >> /second && for n in 1 2 3 4 5; do python3 /ask & done >> /third && wait
+		RUN echo "\${SSH_AUTH_SOCK:-unset}" > /fourth; ls -A /run/buildkit /tmp >> /fourth 2>&1 || true
+	EOF
+	cat > "$C/ask" <<-'PY'
+		import os, socket, struct
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(os.environ["SSH_AUTH_SOCK"])
+		s.sendall(struct.pack(">IB", 1, 11))  # SSH_AGENTC_REQUEST_IDENTITIES
+		b = b""
+		while len(b) < 9:
+		    b += s.recv(4096) or exit("the agent hung up")
+		print("answer", b[4], "keys", struct.unpack(">I", b[5:9])[0])
+	PY
+	# In a machine of the stage, and in one of each step.
+	for jobs in 1 2; do
+		run_vpod build --no-cache --jobs $jobs --ssh default="$T/key" --ssh deploy="$T/key" --network none -t localhost/built "$C"
+		run_vpod run --rm --network none localhost/built cat /first /second /third /fourth
+		assert "${lines[0]}" = "answer 12 keys 1"
+		assert "${lines[1]}" = "socket 7 8 660"
+		assert "${lines[2]}" = "answer 12 keys 1"
+		assert "$(grep -c "answer 12 keys 1" <<< "$output")" -eq 7
+		assert "${lines[8]}" = unset
+		assert "$output" !~ "agent" "what is left in the image"
+		vpod rmi localhost/built
+	done
+	run_vpod 125 build --ssh default="$T/nothing" "$C"
+	assert "$stderr" =~ "$T/nothing"
+	vpod rmi "$debian"
 }
 
 @test "vpod build: a cache in a registry" {
