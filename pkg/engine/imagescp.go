@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -61,51 +60,79 @@ func (e *Engine) ScpImage(command context.Context, from, to ImageAt, opts ScpOpt
 	if err != nil {
 		return err
 	}
-	read, write, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	save.Stdout, load.Stdin, load.Stdout = write, read, opts.Stdout
-	err = errors.Join(save.Start(), load.Start())
-	read.Close()
-	write.Close()
+	said, err := joinScp(save, load, opts.Stdout)
 	if err != nil {
 		cancel()
-		if save.Process != nil {
-			_ = save.Wait()
-		}
-		if load.Process != nil {
-			_ = load.Wait()
-		}
+		reap(save)
+		reap(load)
 		return fmt.Errorf("copy image %s: %w", from.Image, err)
 	}
-	var saved error
-	savedFirst := make(chan bool, 1)
-	ended := make(chan struct{})
-	go func() {
-		saved = save.Wait()
-		select {
-		case <-ended:
-			savedFirst <- false
-		default:
-			savedFirst <- true
-		}
-	}()
+	saving := make(chan error, 1)
+	go func() { saving <- save.Wait() }()
 	loaded := load.Wait()
-	close(ended)
-	if loaded != nil {
-		cancel() // nobody reads any more
+	saidFirst := false
+	select {
+	case <-said:
+		saidFirst = true // it ends by itself
+	default:
+		if loaded != nil {
+			cancel() // nobody reads any more
+		}
 	}
-	// Who ended first is to blame: the other one lacked its peer.
-	switch first := <-savedFirst; {
+	saved := <-saving
+	switch {
 	case command.Err() != nil && (saved != nil || loaded != nil):
 		return context.Cause(command)
-	case saved != nil && (first || loaded == nil):
+	case saved != nil && (saidFirst || loaded == nil):
 		return fmt.Errorf("save image %s%s: %w", from.Image, where(from), saved)
 	case loaded != nil:
 		return fmt.Errorf("load image %s%s: %w", from.Image, where(to), loaded)
 	}
 	return nil
+}
+
+// joinScp starts both commands and leads what save says to load. said is closed when
+// save has come to its end, before load can know: who then fails lacked the other, or
+// what it said. After an error the caller reaps what was started.
+func joinScp(save, load *exec.Cmd, stdout io.Writer) (said <-chan struct{}, err error) {
+	var files []*os.File
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	for range 2 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, r, w)
+	}
+	fromSave, toLoad := files[0], files[3]
+	save.Stdout, load.Stdin, load.Stdout = files[1], files[2], stdout
+	if err := save.Start(); err != nil {
+		return nil, err
+	}
+	if err := load.Start(); err != nil {
+		return nil, err
+	}
+	files = files[1:3] // the commands' own; the others live as long as they talk
+	end := make(chan struct{})
+	go func() {
+		defer toLoad.Close()
+		defer fromSave.Close() // or save would wait for somebody to read
+		if _, err := io.Copy(toLoad, fromSave); err == nil {
+			close(end)
+		}
+	}()
+	return end, nil
+}
+
+// reap waits for a command if it was started; how it ended does not matter.
+func reap(cmd *exec.Cmd) {
+	if cmd.Process != nil {
+		_ = cmd.Wait()
+	}
 }
 
 // scpCommand is the command that saves or loads, here or on a host.

@@ -72,3 +72,31 @@ func TestScpInterrupted(t *testing.T) {
 		t.Errorf("error %v, want %v", err, why)
 	}
 }
+
+// Who lacks the other fails, too, and often ends first: who began it is named.
+func TestScpNamesWhoFailed(t *testing.T) {
+	for _, tt := range []struct{ name, save, load, want string }{
+		{"nothing to save", "exec >&-; sleep 0.3; exit 3", "cat; exit 4", "save image x on one: exit status 3"},
+		{"half of it", "echo half; exec >&-; sleep 0.3; exit 3", "cat; exit 4", "save image x on one: exit status 3"},
+		{"load does not read", "exec yes", "exit 4", "load image x on two: exit status 4"},
+		{"load ends before save says anything", "sleep 100", "exit 4", "load image x on two: exit status 4"},
+		{"load does not like it", "echo all", "cat; exit 4", "load image x on two: exit status 4"},
+		{"both well", "echo all", "cat", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			script := "#!/bin/sh\ncase $* in *save*) " + tt.save + " ;; *) " + tt.load + " ;; esac\n"
+			if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+			got := ""
+			if err := new(Engine).ScpImage(t.Context(), ImageAt{Host: "one", Image: "x"}, ImageAt{Host: "two"}, ScpOptions{}); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("error %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
