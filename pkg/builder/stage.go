@@ -94,9 +94,13 @@ type keepers struct {
 	waiting sync.WaitGroup
 }
 
+// maxKeepers bounds the keepers of a build. What a step prints can look like the
+// beginnings of stages without end, and each would cost a process.
+const maxKeepers = 100
+
 // beginStage lets the keeper of the stage before end, once no step is in its machine
-// any more, and starts one for the next. Where that fails, steps get machines of
-// their own.
+// any more, and starts one for the next. Where that fails, or there were too many,
+// steps get machines of their own.
 func (b *job) beginStage() {
 	k := &b.keepers
 	k.mu.Lock()
@@ -104,6 +108,10 @@ func (b *job) beginStage() {
 	if k.last != nil {
 		_ = k.last.Process.Signal(syscall.SIGTERM) // it has ended else
 		k.last = nil
+	}
+	if k.started == maxKeepers {
+		_ = os.Remove(b.keeperDir()) // it may be gone already
+		return
 	}
 	k.started++
 	cmd, err := b.startKeeper(k.started)

@@ -81,3 +81,24 @@ func TestMachinesNotShared(t *testing.T) {
 		t.Errorf("progress goes to %+v", o.Out)
 	}
 }
+
+// A step that prints what looks like stages starts no processes without end.
+func TestKeepersAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	program, calls := filepath.Join(dir, "vpod"), filepath.Join(dir, "calls")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho called >> "+calls+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := &job{dir: dir, place: Place{Vpod: program}}
+	defer b.endKeepers()
+	for range maxKeepers + 20 {
+		b.beginStage()
+		b.keepers.waiting.Wait() // where each has ended by itself, none is ended
+	}
+	if said, err := os.ReadFile(calls); err != nil || bytes.Count(said, []byte("called")) != maxKeepers {
+		t.Errorf("%d keepers were started, %v; want %d", bytes.Count(said, []byte("called")), err, maxKeepers)
+	}
+	if _, err := os.Lstat(b.keeperDir()); !os.IsNotExist(err) {
+		t.Errorf("steps are still led to the last one: %v", err)
+	}
+}
