@@ -132,6 +132,9 @@ func (s *shimRun) prepare(ctx context.Context, consoleSocket string) (monitor.St
 	if err != nil {
 		return streams, fmt.Errorf("container %q: %w", s.id, err)
 	}
+	if len(asked.Dropped) > 0 {
+		s.runtime.eng.opts.Log.Debug("left out, as it means nothing in a machine", "container", s.id, "what", asked.Dropped)
+	}
 	if s.sockets, err = takeSockets(asked, s.dir); err != nil {
 		return streams, fmt.Errorf("container %q: %w", s.id, err)
 	}
