@@ -36,27 +36,6 @@ func answering(t *testing.T, name, who string) {
 	}()
 }
 
-// streamPair returns a stream of the agent and the guest's end of it.
-func streamPair(t *testing.T) (host, guest *net.UnixConn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var conns [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "stream")
-		conn, err := net.FileConn(f)
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		conns[i] = conn.(*net.UnixConn)
-	}
-	return conns[0], conns[1]
-}
-
 // A guest that can write where the socket is does not choose another one.
 func TestCarryConnection(t *testing.T) {
 	dir := t.TempDir()
@@ -75,7 +54,7 @@ func TestCarryConnection(t *testing.T) {
 	if err := os.Symlink(other, name); err != nil {
 		t.Fatal(err)
 	}
-	host, guest := streamPair(t)
+	host, guest := unixPair(t)
 	carried := make(chan error, 1)
 	go func() { carried <- carryConnection(t.Context(), host, f) }()
 	if _, err := guest.Write([]byte("hello")); err != nil {
@@ -107,7 +86,7 @@ func TestCarryConnectionToNobody(t *testing.T) {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
-	host, guest := streamPair(t)
+	host, guest := unixPair(t)
 	if err := carryConnection(t.Context(), host, f); err == nil {
 		t.Error("no error")
 	}
